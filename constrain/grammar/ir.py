@@ -1,0 +1,250 @@
+"""The one intermediate representation of grammars: frozen dataclasses, nothing else.
+
+Every front end (regular expressions, JSON Schema, composition) produces these nodes, and the
+kernel is lowered from them. A node is *regular* when it holds no `Rule` and no JSON node;
+regular nodes are matched as one lexeme. Text is Unicode throughout: nodes speak of characters
+(Unicode scalar values), never of bytes; the kernel turns them into UTF-8.
+
+This module checks nothing about satisfiability and expands nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal as OneWordOf
+
+Whitespace = OneWordOf["compact", "spaced", "bounded", "flexible"]
+PropertyOrder = OneWordOf["schema", "any"]
+Escapes = OneWordOf["minimal", "any"]
+
+MAX_CHAR = 0x10FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Base of all nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chars(Node):
+    """One character out of a set.
+
+    Attributes:
+        ranges: inclusive code point ranges, sorted, disjoint. Surrogates may be covered and
+            are ignored. No range: matches nothing at all.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(Node):
+    """Exactly this text; the empty text is allowed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(Node):
+    """Any one of a (possibly very large) set of texts."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence(Node):
+    """Parts one after the other; no part: the empty text."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Node):
+    """Any of the alternatives; none: nothing matches.
+
+    Attributes:
+        alternatives: the nodes to choose from.
+        weights: empty, or one log-space weight for each alternative (natural logarithm, added
+            to the logits along the alternative's text). Weights need `Literal` alternatives.
+    """
+
+    alternatives: tuple[Node, ...]
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Node):
+    """`part` repeated `min` to `max` times; `max` None: without bound."""
+
+    part: Node
+    min: int = 0
+    max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intersect(Node):
+    """Text that every (regular) part matches."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Complement(Node):
+    """Any text that the (regular) part does not match."""
+
+    part: Node
+
+
+@dataclass(frozen=True, slots=True)
+class MultipleOf(Node):
+    """A non-empty string of decimal digits whose value is a multiple of `divisor` (>= 1).
+
+    Leading zeros are allowed; intersect with a number's syntax to forbid them.
+    """
+
+    divisor: int
+
+
+@dataclass(frozen=True, slots=True)
+class JsonString(Node):
+    """A JSON string literal, quotes included, whose *decoded* text matches `content`.
+
+    Attributes:
+        content: a regular node over the decoded characters.
+        escapes: "minimal": a character is written as an escape only where JSON demands it
+            (`"`, `\\`, U+0000 to U+001F; any of RFC 8259's spellings of those);
+            "any": every escape RFC 8259 allows. Lone surrogates are never matched.
+    """
+
+    content: Node
+    escapes: Escapes = "minimal"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Node):
+    """A reference to `Grammar.rules[name]`; rules may refer to each other and to themselves."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One declared property of a JSON object.
+
+    Attributes:
+        name: the decoded key.
+        value: a `JsonValue`, or a `Rule` whose body is one.
+    """
+
+    name: str
+    value: Node
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """A case of `JsonValue`: an object. Keys are unique after decoding, declared or not.
+
+    Attributes:
+        properties: declared properties, in schema order, each name once.
+        additional: value of every other key (`JsonValue` or `Rule`), or None: no other keys.
+        key: regular node over decoded text that other keys must match, or None: any.
+        min_properties, max_properties: bounds on the number of members.
+        pointer: JSON pointer of the schema it came from, for messages.
+    """
+
+    properties: tuple[Property, ...] = ()
+    additional: Node | None = None
+    key: Node | None = None
+    min_properties: int = 0
+    max_properties: int | None = None
+    pointer: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonArray:
+    """A case of `JsonValue`: an array.
+
+    Attributes:
+        prefix: values of the first items, position by position.
+        items: value of every later item (`JsonValue` or `Rule`), or None: no later items.
+        min_items, max_items: bounds on the number of items.
+    """
+
+    prefix: tuple[Node, ...] = ()
+    items: Node | None = None
+    min_items: int = 0
+    max_items: int | None = None
+    pointer: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonValue(Node):
+    """A JSON value: the union of its cases. No case at all: no value is valid.
+
+    Attributes:
+        scalar: a regular node over JSON *text* (a union of `JsonString`, numbers, `true`,
+            `false`, `null`), or None.
+        objects, arrays: cases that are tried side by side.
+    """
+
+    scalar: Node | None = None
+    objects: tuple[JsonObject, ...] = ()
+    arrays: tuple[JsonArray, ...] = ()
+    pointer: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonForm:
+    """How JSON text is laid out (see `constrain.json_schema`)."""
+
+    whitespace: Whitespace = "bounded"
+    property_order: PropertyOrder = "schema"
+    escapes: Escapes = "minimal"
+
+
+@dataclass(frozen=True, slots=True)
+class JsonText(Node):
+    """A whole JSON text: `value` (`JsonValue` or `Rule`) in the given form."""
+
+    value: Node
+    form: JsonForm = JsonForm()
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What may be said: a root node and the rules it refers to.
+
+    Attributes:
+        root: where matching starts.
+        rules: bodies of `Rule` references.
+        notes: what the front end treated as an annotation ("unknown format 'x' at #/…").
+        target: the Python type or `pydantic.TypeAdapter` the text stands for, or None; what
+            `generate` converts its result to.
+        kind: "json" when the text is one JSON value, else "text".
+    """
+
+    root: Node
+    rules: Mapping[str, Node] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    target: object = field(default=None, compare=False)
+    kind: OneWordOf["json", "text"] = "text"
+
+    def __add__(self, other: Grammar) -> Grammar:
+        """`self` followed by `other`."""
+        from constrain.grammar.compose import sequence
+
+        return sequence(self, other)
+
+    def __or__(self, other: Grammar) -> Grammar:
+        """`self` or `other`."""
+        from constrain.grammar.compose import alternatives
+
+        return alternatives(self, other)
+
+    def repeat(self, min: int = 0, max: int | None = None) -> Grammar:
+        """`self`, `min` to `max` times in a row; `max` None: without bound."""
+        from constrain.grammar.compose import repeat
+
+        return repeat(self, min, max)
