@@ -231,17 +231,37 @@ class Grammar:
     target: object = field(default=None, compare=False)
     kind: OneWordOf["json", "text"] = "text"
 
-    def __add__(self, other: Grammar) -> Grammar:
-        """`self` followed by `other`."""
+    def __add__(self, other: Grammar | str) -> Grammar:
+        """`self` followed by `other`; a `str` stands for exactly that text."""
+        if not isinstance(other, Grammar | str):
+            return NotImplemented
         from constrain.grammar.compose import sequence
 
         return sequence(self, other)
 
-    def __or__(self, other: Grammar) -> Grammar:
-        """`self` or `other`."""
+    def __radd__(self, other: str) -> Grammar:
+        """The text `other` followed by `self`."""
+        if not isinstance(other, str):
+            return NotImplemented
+        from constrain.grammar.compose import sequence
+
+        return sequence(other, self)
+
+    def __or__(self, other: Grammar | str) -> Grammar:
+        """`self` or `other`; a `str` stands for exactly that text."""
+        if not isinstance(other, Grammar | str):
+            return NotImplemented
         from constrain.grammar.compose import alternatives
 
         return alternatives(self, other)
+
+    def __ror__(self, other: str) -> Grammar:
+        """The text `other`, or `self`."""
+        if not isinstance(other, str):
+            return NotImplemented
+        from constrain.grammar.compose import alternatives
+
+        return alternatives(other, self)
 
     def repeat(self, min: int = 0, max: int | None = None) -> Grammar:
         """`self`, `min` to `max` times in a row; `max` None: without bound."""

@@ -1,0 +1,55 @@
+"""Make a language model write only what a schema, a regular expression or a grammar allows.
+
+Three levels, each built on the next: `load(...).generate(prompt, Type)`; `compile` and
+`Matcher`, for any model whose logits you hold; and the stages themselves, which may change.
+"""
+
+from constrain.automaton import CompiledGrammar, Matcher, check, compile
+from constrain.driver.model import Model, load
+from constrain.driver.result import Result
+from constrain.errors import (
+    ConstrainError,
+    DecodeError,
+    GrammarError,
+    LimitError,
+    SchemaError,
+    TokenRejectedError,
+    UnsatisfiableSchemaError,
+    UnsupportedSchemaError,
+    VocabularyError,
+)
+from constrain.grammar.compose import choice, regex, text
+from constrain.grammar.ir import Grammar
+from constrain.grammar_of import as_grammar, json_schema
+from constrain.limits import Limits
+from constrain.sampling import Sampler, Sampling
+from constrain.vocabulary import Vocabulary
+
+__all__ = [
+    "CompiledGrammar",
+    "ConstrainError",
+    "DecodeError",
+    "Grammar",
+    "GrammarError",
+    "LimitError",
+    "Limits",
+    "Matcher",
+    "Model",
+    "Result",
+    "Sampler",
+    "Sampling",
+    "SchemaError",
+    "TokenRejectedError",
+    "UnsatisfiableSchemaError",
+    "UnsupportedSchemaError",
+    "Vocabulary",
+    "VocabularyError",
+    "as_grammar",
+    "check",
+    "choice",
+    "compile",
+    "json_schema",
+    "load",
+    "regex",
+    "text",
+]

@@ -1,0 +1,67 @@
+"""`constrain models`: the default model, and what GGUF files say about themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from constrain.driver.files import checked_model, default_model
+from constrain.errors import shorten
+from constrain.vocabulary.gguf_file import read_metadata
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping
+
+    from constrain.vocabulary.gguf_file import MetadataValue
+
+_TEMPLATE = "tokenizer.chat_template"
+_TOKENS = "tokenizer.ggml.tokens"
+_CONTEXT_LENGTH = ".context_length"
+_MEGABYTE = 1_000_000
+
+
+def run(options: Namespace) -> int:
+    """Describe the default model, or the given files; the exit status.
+
+    Raises:
+        DecodeError: there is no default model, or a path is no GGUF file.
+        VocabularyError: a file is damaged.
+    """
+    paths = [checked_model(path) for path in options.paths]
+    for path in paths or [default_model()]:
+        print(path if paths else f"{path} (default)")
+        for name, value in describe(path).items():
+            print(f"  {name + ':':<16}{value}")
+    return 0
+
+
+def describe(path: Path) -> dict[str, str]:
+    """What a GGUF file says about itself, by readable names; what it does not say is left out.
+
+    Raises:
+        VocabularyError: the file is damaged.
+    """
+    metadata = read_metadata(path, _is_shown)
+    lengths = [key for key in metadata if key.endswith(_CONTEXT_LENGTH)]
+    tokens = metadata.get(_TOKENS)
+    template = _text(metadata, _TEMPLATE)
+    found = {
+        "name": _text(metadata, "general.name"),
+        "architecture": _text(metadata, "general.architecture"),
+        "context length": f"{_text(metadata, lengths[0])} tokens" if lengths else "",
+        "n_vocab": str(len(tokens)) if isinstance(tokens, list) else "",
+        "chat template": shorten(template) if template else "none",
+        "size": f"{path.stat().st_size / _MEGABYTE:.1f} MB",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _is_shown(key: str) -> bool:
+    names = ("general.name", "general.architecture", _TEMPLATE, _TOKENS)
+    return key in names or key.endswith(_CONTEXT_LENGTH)
+
+
+def _text(metadata: Mapping[str, MetadataValue], key: str) -> str:
+    value = metadata.get(key, b"")
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

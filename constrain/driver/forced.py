@@ -1,0 +1,64 @@
+"""Forced text as the model's own tokens.
+
+The kernel asks how the model would write a stretch of text that the grammar leaves no choice
+about. A tokenizer is made for whole texts, not for stretches: SentencePiece puts a space in
+front of the first word, and bytes that are no UTF-8 become U+FFFD. The answer here spells the
+text exactly or is empty, and empty means: no forced tokens, the mask leads instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+# Characters a tokenizer may keep apart from what follows. Each is tried as something to stand
+# before the text, and used only if its tokens end exactly where the text begins.
+_ANCHORS = (b"\n", b"\x01", b"|")
+
+Tokenize = Callable[[bytes], Sequence[int]]
+
+
+def canonical_tokenizer(tokenize: Tokenize, tokens: Sequence[bytes]) -> Tokenize:
+    """A tokenizer whose tokens spell exactly the text it was given, or that gives none.
+
+    Args:
+        tokenize: the model's tokenizer; control tokens in the text stay text.
+        tokens: the bytes of each token.
+
+    Returns:
+        A function from bytes to tokens. Text that ends inside a UTF-8 character is tokenized
+        up to that character. Cost: one to four calls of `tokenize`.
+    """
+
+    def spelled(data: bytes) -> Sequence[int]:
+        text = _whole_characters(data)
+        if not text:
+            return ()
+        found = tokenize(text)
+        if b"".join(tokens[t] for t in found) == text:
+            return found
+        for anchor in _ANCHORS:
+            found = _after(tokenize(anchor + text), anchor, tokens)
+            if found and b"".join(tokens[t] for t in found) == text:
+                return found
+        return ()
+
+    return spelled
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """`data` up to the first byte that is not UTF-8 or a character that is cut off."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return data[: error.start]
+    return data
+
+
+def _after(found: Sequence[int], anchor: bytes, tokens: Sequence[bytes]) -> Sequence[int]:
+    """The tokens that follow those of the anchor (with or without a space before it)."""
+    seen = b""
+    for i, token_id in enumerate(found):
+        seen += tokens[token_id]
+        if seen in (anchor, b" " + anchor):
+            return found[i + 1 :]
+    return ()

@@ -1,0 +1,166 @@
+"""What a generation gives back: the value, the text, and what is known about each token."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from constrain.errors import DecodeError, shorten
+from constrain.grammar.python_types import from_json, to_schema
+
+if TYPE_CHECKING:
+    from constrain.grammar.ir import Grammar
+
+FinishReason = Literal["stop", "length", "context", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One token of an output.
+
+    Attributes:
+        token_id: the token.
+        data: its bytes.
+        forced: True when the grammar left no choice: the token was not sampled, and the
+            model's opinion of it was not asked for.
+        logprob: natural log-probability by the model's own softmax; None if forced.
+        masked_logprob: the same, renormalized over the allowed tokens; 0 if forced.
+        sampling_logprob: the same in the distribution it was drawn from (after temperature,
+            truncation, biases and penalties); 0 if forced.
+        removed_mass: probability the model gave to the tokens that were not allowed, in
+            [0, 1]; None if forced.
+        n_allowed: how many tokens were allowed; 1 if forced.
+    """
+
+    token_id: int
+    data: bytes
+    forced: bool
+    logprob: float | None
+    masked_logprob: float
+    sampling_logprob: float
+    removed_mass: float | None
+    n_allowed: int
+
+    @classmethod
+    def of_forced(cls, token_id: int, data: bytes) -> Step:
+        """A token that the grammar left no choice about."""
+        return cls(token_id, data, True, None, 0.0, 0.0, None, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time went, in seconds.
+
+    In `generate_many` the time of a shared model call counts for every sequence in it.
+
+    Attributes:
+        prompt_s: model calls that read the prompt.
+        decode_s: all other model calls.
+        mask_s: the grammar: masks, biases, accepting tokens, forced text, the budget.
+        sample_s: from logits to a token.
+        total_s: everything from the first model call's preparation to the end.
+    """
+
+    prompt_s: float = 0.0
+    decode_s: float = 0.0
+    mask_s: float = 0.0
+    sample_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished output.
+
+    Attributes:
+        text: the output; U+FFFD stands for bytes that are no UTF-8 (never under a grammar).
+        finish_reason: "stop": complete (the model ended it, a stop string was met, or the
+            grammar allows nothing more); "length", "context": the budget, or the context,
+            ran out (only without a grammar); "cancelled": stopped from outside, partial.
+        steps: one entry for each token of the output, the end token not included.
+        end: the end token that the model chose, or None.
+        shortened: True when the token budget decided against a token the sampler wanted.
+        prompt_tokens: how many tokens the prompt had.
+        n_model_calls: evaluations of the network (a long prompt takes several).
+        timings: seconds spent.
+        grammar: what the output follows, or None.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    steps: tuple[Step, ...] = field(repr=False)
+    end: Step | None = field(repr=False)
+    shortened: bool
+    prompt_tokens: int
+    n_model_calls: int
+    timings: Timings
+    grammar: Grammar | None = field(default=None, repr=False)
+
+    @cached_property
+    def value(self) -> object:
+        """What the text stands for.
+
+        An instance of the Python type the grammar was made from, else the parsed JSON of a
+        JSON grammar, else the text. None when `finish_reason` is "cancelled".
+
+        Raises:
+            DecodeError: the text cannot be turned into the Python type, because the type
+                asks for something a JSON Schema cannot say (a validator function), or it is
+                nested too deep for Python's parser. `text` is still there.
+        """
+        if self.finish_reason == "cancelled":
+            return None
+        grammar = self.grammar
+        if grammar is None or (grammar.target is None and grammar.kind == "text"):
+            return self.text
+        try:
+            if grammar.target is not None:
+                return from_json(to_schema(grammar.target).adapter, self.text)
+            return json.loads(self.text, parse_int=_integer)
+        except (ValueError, RecursionError) as error:
+            raise DecodeError(
+                f"the output {shorten(self.text)} follows the schema but is no value of the "
+                f"type it was made from: {error}"
+            ) from error
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Token ids of the output, the end token not included."""
+        return tuple(step.token_id for step in self.steps)
+
+    @property
+    def token_bytes(self) -> tuple[bytes, ...]:
+        """The bytes of each token."""
+        return tuple(step.data for step in self.steps)
+
+    @property
+    def logprobs(self) -> tuple[float | None, ...]:
+        """The model's own log-probability of each token; None where it was forced."""
+        return tuple(step.logprob for step in self.steps)
+
+    @property
+    def masked_logprobs(self) -> tuple[float, ...]:
+        """Log-probability among the allowed tokens; 0 where the token was forced."""
+        return tuple(step.masked_logprob for step in self.steps)
+
+    @property
+    def removed_mass(self) -> tuple[float | None, ...]:
+        """Probability that the mask took away at each token; None where it was forced."""
+        return tuple(step.removed_mass for step in self.steps)
+
+    @property
+    def forced(self) -> tuple[bool, ...]:
+        """For each token, whether the grammar left no choice."""
+        return tuple(step.forced for step in self.steps)
+
+
+def _integer(text: str) -> int:
+    """An integer of any length.
+
+    `int` refuses more than 4300 digits, against slow conversion of what strangers send; here
+    the token budget bounds the length.
+    """
+    return int(Decimal(text))

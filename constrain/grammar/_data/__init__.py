@@ -1,0 +1,1 @@
+"""Generated tables; each names its generator in its first line."""

@@ -1,0 +1,62 @@
+"""Whatever a user may give for a grammar -> `Grammar`; and `json_schema` for schemas and types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from constrain.errors import SchemaError
+from constrain.grammar.ir import Grammar
+from constrain.grammar.python_types import is_python_type, to_schema
+from constrain.schema import json_schema as grammar_of_schema
+
+if TYPE_CHECKING:
+    from constrain.grammar.ir import Escapes, PropertyOrder, Whitespace
+
+
+def json_schema(
+    schema: object,
+    whitespace: Whitespace = "bounded",
+    property_order: PropertyOrder = "schema",
+    escapes: Escapes = "minimal",
+) -> Grammar:
+    """The grammar of the JSON texts that are valid for a schema.
+
+    Args:
+        schema: a JSON Schema as a dict, a bool or JSON text; a Pydantic model, or any other type
+            that `pydantic.TypeAdapter` takes.
+        whitespace: "compact" (none), "spaced" (one space after `:` and `,`), "bounded" (in
+            brackets and after commas nothing, one space, or a newline with indentation; after
+            `:` nothing or one space), "flexible" (all that RFC 8259 allows).
+        property_order: "schema" (declared keys in the order of the schema, then others) or "any".
+        escapes: "minimal" (a character is escaped only where JSON demands it) or "any".
+
+    Raises:
+        SchemaError: malformed; UnsupportedSchemaError: outside what is matched exactly;
+            UnsatisfiableSchemaError: already seen to have no valid value. Each names the place.
+    """
+    if is_python_type(schema):
+        python_type = to_schema(schema)
+        grammar = grammar_of_schema(
+            python_type.schema,
+            whitespace=whitespace,
+            property_order=property_order,
+            escapes=escapes,
+        )
+        return replace(grammar, target=python_type.adapter)
+    if not isinstance(schema, (dict, bool, str)):
+        reason = f"a schema is a dict, a bool, JSON text or a Python type, not {type(schema)}"
+        raise SchemaError(reason)
+    return grammar_of_schema(
+        schema, whitespace=whitespace, property_order=property_order, escapes=escapes
+    )
+
+
+def as_grammar(source: object) -> Grammar:
+    """`source` if it is a `Grammar`, else `json_schema(source)`."""
+    if isinstance(source, Grammar):
+        return source
+    if isinstance(source, Mapping) and not isinstance(source, dict):
+        source = dict(source)
+    return json_schema(source)

@@ -1,0 +1,127 @@
+// The token-level automaton, as far as it has been visited: everything a matcher can be in.
+//
+// Stacks are immutable cells (frame, parent), object states, keys being spelled and sets of
+// used names are immutable and hash-consed as well, and a configuration is a hash-consed set of
+// threads (lexeme state, stack). So a matcher is one integer, copy and rollback cost nothing,
+// and what was computed for a configuration is found again by its number.
+//
+// The arena only grows; when it passes its limit, the matcher's owner makes a new one from what
+// the live matchers hold (compact.cpp).
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "core.h"
+#include "tables.h"
+
+namespace constrain {
+
+using CellId = uint32_t;
+using ConfigId = uint32_t;
+
+// What a thread is reading: an expression, or a key (kKeyBit | id), or nothing (kFinished).
+inline constexpr uint32_t kKeyBit = 0x80000000u;
+inline constexpr uint32_t kFinished = 0x7FFFFFFFu;
+
+struct Thread {
+  uint32_t lexeme;
+  CellId cell;
+  bool operator==(const Thread& o) const { return lexeme == o.lexeme && cell == o.cell; }
+  bool operator<(const Thread& o) const {
+    return cell != o.cell ? cell < o.cell : lexeme < o.lexeme;
+  }
+};
+using Threads = std::vector<Thread>;
+
+enum class FrameKind : uint8_t { kRoot, kSequence, kRepeat, kValue, kObject, kArray };
+enum class Phase : uint8_t { kFirst, kNext, kKey, kValue, kAfter };
+
+struct Cell {
+  FrameKind kind = FrameKind::kRoot;
+  Phase phase = Phase::kFirst;
+  uint32_t node = 0;   // program node, value, object or array
+  uint32_t a = 0;      // kSequence: next child; kRepeat, kArray: count; kObject: value being read
+  uint32_t state = 0;  // kObject: object state
+  CellId parent = 0;
+  bool operator==(const Cell& o) const {
+    return kind == o.kind && phase == o.phase && node == o.node && a == o.a &&
+           state == o.state && parent == o.parent;
+  }
+  uint64_t hash() const {
+    const auto head = static_cast<uint64_t>(kind) << 8 | static_cast<uint64_t>(phase);
+    return mix(mix(head << 32 | node, uint64_t{a} << 32 | state), parent);
+  }
+};
+
+struct CellFacts {
+  uint32_t done = 0;   // bytes still needed once what stands on this cell is complete
+  uint32_t depth = 0;  // cells below
+};
+
+// A key between its quotation marks.
+struct Key {
+  uint32_t name = kNone;    // node of the declared names' tree, kNone: off it
+  uint32_t used = kNone;    // node of the tree of other keys already used, kNone: off it
+  uint32_t prefix = 0;      // decoded text so far (only kept for other keys)
+  uint32_t escape = 0;      // state of escape.h
+  ExprId other = ExprPool::kEmptyExpr;  // state of the other-key expression
+  uint32_t object = 0;      // object specification
+  bool operator==(const Key& o) const {
+    return name == o.name && used == o.used && prefix == o.prefix && escape == o.escape &&
+           other == o.other && object == o.object;
+  }
+  uint64_t hash() const {
+    return mix(mix(uint64_t{name} << 32 | used, uint64_t{prefix} << 32 | escape),
+               uint64_t{other} << 32 | object);
+  }
+};
+
+struct Prefix {  // text as a chain of bytes
+  uint32_t parent = 0;
+  uint32_t byte = 0;
+  bool operator==(const Prefix& o) const { return parent == o.parent && byte == o.byte; }
+  uint64_t hash() const { return mix(parent, byte); }
+};
+
+// Words of an object state: fixed ones, then one bit for each property (by name) that was seen.
+enum ObjectWord : uint32_t { kCount, kPosition, kMissing, kRestCost, kUsedNames, kSeen };
+
+class Arena {
+ public:
+  Arena();
+
+  CellId cell(const Cell& c, const CellFacts& facts);
+  ConfigId config(Threads& threads);  // sorts and removes duplicates
+  const Thread* begin(ConfigId id) const {
+    return reinterpret_cast<const Thread*>(configs.begin(id));
+  }
+  const Thread* end(ConfigId id) const {
+    return reinterpret_cast<const Thread*>(configs.end(id));
+  }
+
+  // Sets of used names: nodes are [terminal, byte, child, byte, child, ...], bytes ascending.
+  uint32_t used_child(uint32_t node, uint8_t byte) const;
+  bool used_terminal(uint32_t node) const { return node != kNone && used.begin(node)[0]; }
+  uint32_t used_insert(uint32_t root, const std::string& name);
+  std::string prefix_text(uint32_t prefix) const;
+
+  uint64_t memory() const;
+
+  Interner<Cell> cells;
+  std::vector<CellFacts> cell_facts;
+  SpanInterner objects;  // object states
+  Interner<Key> keys;
+  Interner<Prefix> prefixes;
+  SpanInterner used;
+  SpanInterner configs;
+
+  // What was computed for configurations.
+  std::unordered_map<ConfigId, TokenSet> masks;
+  uint64_t mask_bytes = 0;
+  std::unordered_map<uint64_t, ConfigId> transitions;  // (configuration, token)
+  std::unordered_map<uint64_t, uint32_t> potentials;   // thread -> shortest completion
+  std::unordered_map<ConfigId, bool> spellable;        // can be completed with whole tokens
+};
+
+}  // namespace constrain

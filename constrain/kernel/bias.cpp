@@ -1,0 +1,69 @@
+// Log-space weights of alternatives, pushed forward along their texts.
+//
+// While several weighted texts are still possible the state is worth its best one; a token is
+// biased by what it changes of that, so along any path the biases add up to the weight of the
+// text chosen less the weight of the best one.
+#include "mask.h"
+
+namespace constrain {
+
+namespace {
+
+using Biases = std::vector<std::pair<uint32_t, float>>;
+
+}  // namespace
+
+void Masker::weigh_ended(TrieId id, uint32_t node, CellId cell, float base, Biases& out) {
+  const Trie& trie = tables_.trie(id);
+  for (const uint32_t* t = trie.tokens_begin(node); t != trie.subtree_end(node); ++t)
+    out.emplace_back(*t, base);
+  if (trie.end(node) == node + 1) return;
+  Threads after;
+  machine_.finish(cell, kTagScalar, after);
+  const TrieId rest = tables_.subtree(id, node);
+  for (const Thread& next : after) weigh(rest, next, base, out);
+}
+
+void Masker::weigh(TrieId id, const Thread& thread, float base, Biases& out) {
+  if (thread.lexeme & kKeyBit || thread.lexeme == kFinished) return;
+  ExprPool& pool = machine_.program().pool;
+  if (!pool.is_weighted(thread.lexeme)) return;
+  const Trie& trie = tables_.trie(id);
+  const float present = pool.best_weight(thread.lexeme);
+  struct At {
+    uint32_t node;
+    ExprId state;
+    float best;
+  };
+  std::vector<At> pending{{0, thread.lexeme, present}};
+  while (!pending.empty()) {
+    const At at = pending.back();
+    pending.pop_back();
+    for (const uint32_t* c = trie.children_begin(at.node); c != trie.children_end(at.node); ++c) {
+      const ExprId state = pool.next(at.state, trie.byte(*c));
+      if (state == ExprPool::kEmptyExpr) continue;
+      const float ended = pool.end_weight(at.state, trie.byte(*c));
+      if (pool.tags(state)) weigh_ended(id, *c, thread.cell, base + ended - present, out);
+      if (pool.is_final(state)) continue;
+      const float best = pool.best_weight(state);
+      for (const uint32_t* t = trie.tokens_begin(*c); t != trie.tokens_end(*c); ++t)
+        out.emplace_back(*t, base + best - present);
+      pending.push_back({*c, state, best});
+    }
+  }
+}
+
+void Masker::biases(const Threads& threads, Biases& out) {
+  out.clear();
+  if (!machine_.program().pool.has_weights()) return;
+  for (const Thread& thread : threads) weigh(Tables::kVocabulary, thread, 0.0f, out);
+  // The same token may go several ways: it is worth the best of them.
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first < b.first : a.second > b.second;
+  });
+  const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
+  out.erase(std::unique(out.begin(), out.end(), same), out.end());
+  std::erase_if(out, [](const auto& entry) { return entry.second == 0.0f; });
+}
+
+}  // namespace constrain

@@ -1,0 +1,193 @@
+#include "compiled.h"
+
+namespace constrain {
+
+namespace {
+
+ByteSet occurring(const std::vector<std::string>& tokens) {
+  ByteSet set;
+  for (const std::string& token : tokens)
+    for (const char c : token) set.add(static_cast<uint8_t>(c));
+  return set;
+}
+
+bool all_single(const std::vector<std::string>& tokens) {
+  ByteSet single;
+  for (const std::string& token : tokens)
+    if (token.size() == 1) single.add(static_cast<uint8_t>(token[0]));
+  return single == occurring(tokens);
+}
+
+std::vector<std::string> without(std::vector<std::string> tokens,
+                                 const std::vector<uint32_t>& a, const std::vector<uint32_t>& b) {
+  for (const uint32_t id : a) tokens[id].clear();
+  for (const uint32_t id : b) tokens[id].clear();
+  return tokens;
+}
+
+}  // namespace
+
+Engine::Engine(std::vector<std::string> tokens, std::vector<uint32_t> end_ids_,
+               std::vector<uint32_t> control_ids)
+    : n_vocab(static_cast<uint32_t>(tokens.size())),
+      end_ids(std::move(end_ids_)),
+      end_set(end_ids.begin(), end_ids.end()),
+      complete(all_single(tokens = without(std::move(tokens), end_ids, control_ids))),
+      pool(occurring(tokens)),
+      tables(std::move(tokens), pool) {}
+
+Compiled::Compiled(std::shared_ptr<Engine> engine_, const Limits& limits_)
+    : engine(std::move(engine_)), limits(limits_), program(engine->pool) {
+  engine->pool.set_limits(limits);
+}
+
+void Compiled::finish(uint32_t root) {
+  program.finish(root);
+  arena_ = std::make_unique<Arena>();
+  machine_ = std::make_unique<Machine>(program, *arena_, limits);
+  masker_ = std::make_unique<Masker>(*machine_, engine->tables);
+}
+
+ConfigId Compiled::start_config() {
+  Threads threads;
+  machine_->start(threads);
+  return arena_->config(threads);
+}
+
+Threads Compiled::threads(ConfigId config) const {
+  return Threads(arena_->begin(config), arena_->end(config));
+}
+
+bool Compiled::step(ConfigId config, const std::string& bytes, ConfigId& out, size_t& n_read) {
+  Threads at = threads(config), next;
+  for (n_read = 0; n_read < bytes.size(); ++n_read) {
+    next.clear();
+    machine_->step(at, static_cast<uint8_t>(bytes[n_read]), next);
+    if (next.empty()) return false;
+    at.swap(next);
+  }
+  out = arena_->config(at);
+  return true;
+}
+
+bool Compiled::accepts_end(ConfigId config) const {
+  return std::any_of(arena_->begin(config), arena_->end(config),
+                     [](const Thread& t) { return t.lexeme == kFinished; });
+}
+
+bool Compiled::can_continue(ConfigId config) const {
+  return std::any_of(arena_->begin(config), arena_->end(config),
+                     [](const Thread& t) { return t.lexeme != kFinished; });
+}
+
+// A few tokens are kept as a list at once; a dense mask only when it is asked for again, since
+// copying it costs as much as most masks do.
+void Compiled::memoize(ConfigId config, const uint64_t* mask) {
+  const uint32_t n_words = engine->tables.n_words();
+  uint32_t n_allowed = 0;
+  for (uint32_t i = 0; i < n_words; ++i)
+    n_allowed += static_cast<uint32_t>(__builtin_popcountll(mask[i]));
+  auto [entry, first] = arena_->masks.try_emplace(config);
+  TokenSet& set = entry->second;
+  if (n_allowed <= 256) {
+    for (uint32_t i = 0; i < n_words; ++i)
+      for (uint64_t word = mask[i]; word; word &= word - 1)
+        set.ids.push_back(i * 64 + static_cast<uint32_t>(__builtin_ctzll(word)));
+  } else if (!first && arena_->mask_bytes < limits.arena_bytes / 2) {
+    set.words.assign(mask, mask + n_words);
+  }
+  arena_->mask_bytes += set.bytes();
+}
+
+void Compiled::text_mask(ConfigId config, uint64_t* mask) {
+  const auto known = arena_->masks.find(config);
+  if (known != arena_->masks.end() && !(known->second.words.empty() && known->second.ids.empty())) {
+    const TokenSet& set = known->second;
+    if (!set.words.empty()) {
+      std::copy(set.words.begin(), set.words.end(), mask);
+    } else {
+      std::fill_n(mask, engine->tables.n_words(), 0);
+      set.add_to(mask);
+    }
+    return;
+  }
+  masker_->fill(threads(config), mask);
+  if (!engine->complete) {  // bytes may go on where no whole token does
+    for (uint32_t t = 0; t < engine->n_vocab; ++t) {
+      if (!(mask[t >> 6] >> (t & 63) & 1)) continue;
+      ConfigId after;
+      size_t n_read;
+      if (!step(config, engine->tables.token(t), after, n_read) || !spellable(after))
+        mask[t >> 6] &= ~(uint64_t{1} << (t & 63));
+    }
+  }
+  memoize(config, mask);
+}
+
+void Compiled::fill_mask(ConfigId config, uint64_t* mask) {
+  text_mask(config, mask);
+  if (accepts_end(config))
+    for (const uint32_t id : engine->end_ids) mask[id >> 6] |= uint64_t{1} << (id & 63);
+}
+
+void Compiled::biases(ConfigId config, std::vector<std::pair<uint32_t, float>>& out) {
+  masker_->biases(threads(config), out);
+  if (out.empty()) return;
+  std::vector<uint64_t> mask(engine->tables.n_words());
+  text_mask(config, mask.data());
+  std::erase_if(out, [&](const auto& entry) {
+    return !(mask[entry.first >> 6] >> (entry.first & 63) & 1);
+  });
+}
+
+ByteSet Compiled::first_bytes(ConfigId config) {
+  ByteSet set;
+  for (const Thread& t : threads(config)) set = set | machine_->first_bytes(t);
+  return set;
+}
+
+std::string Compiled::forced_bytes(ConfigId config) {
+  std::string forced;
+  Threads at = threads(config), next;
+  constexpr size_t kMost = 1 << 16;
+  while (forced.size() < kMost) {
+    ByteSet set;
+    bool may_end = false;
+    for (const Thread& t : at) {
+      may_end |= t.lexeme == kFinished;
+      set = set | machine_->first_bytes(t);
+    }
+    int n = 0;
+    uint8_t byte = 0;
+    for (unsigned b = 0; b < 256; ++b)
+      if (set.has(static_cast<uint8_t>(b))) {
+        ++n;
+        byte = static_cast<uint8_t>(b);
+      }
+    if (may_end || n != 1) break;
+    next.clear();
+    machine_->step(at, byte, next);
+    forced.push_back(static_cast<char>(byte));
+    at.swap(next);
+  }
+  return forced;
+}
+
+bool Compiled::expected_keys(ConfigId config, std::vector<std::string>& names) {
+  bool others = false;
+  for (const Thread& t : threads(config)) {
+    if (t.lexeme == kFinished || !(t.lexeme & kKeyBit)) continue;
+    const Key& key = arena_->keys[t.lexeme & ~kKeyBit];
+    const Cell& cell = arena_->cells[t.cell];
+    const ObjectSpec& spec = program.objects[cell.node];
+    const uint32_t* state = arena_->objects.begin(cell.state);
+    others |= key.other != ExprPool::kEmptyExpr;
+    if (key.name == kNone) continue;
+    const NameTree::Node& node = spec.names.nodes[key.name];
+    for (uint32_t i = node.lo; i < node.hi && names.size() < 20; ++i)
+      if (machine_->may_use(spec, state, i)) names.push_back(spec.properties[i].name);
+  }
+  return others;
+}
+
+}  // namespace constrain

@@ -1,0 +1,120 @@
+// What is shared: the engine of a vocabulary, and a compiled grammar on it.
+#pragma once
+
+#include <memory>
+#include <unordered_set>
+
+#include "mask.h"
+
+namespace constrain {
+
+// Everything that depends on the vocabulary alone; grammars on one vocabulary share it.
+struct Engine {
+  // `tokens`: bytes by id (ignored for control ids); end and control ids never match text.
+  Engine(std::vector<std::string> tokens, std::vector<uint32_t> end_ids,
+         std::vector<uint32_t> control_ids);
+  Engine(const Engine&) = delete;
+
+  uint32_t n_vocab;
+  std::vector<uint32_t> end_ids;
+  std::unordered_set<uint32_t> end_set;
+  // Every byte that occurs in a token is a token: what bytes can finish, tokens can.
+  bool complete;
+  ExprPool pool;
+  Tables tables;
+  uint64_t table_limit = uint64_t{512} << 20;
+
+  uint64_t memory() const { return pool.memory() + tables.memory(); }
+};
+
+class Matcher;
+
+// A grammar on a vocabulary: the program and the arena that its matchers share.
+class Compiled {
+ public:
+  Compiled(std::shared_ptr<Engine> engine, const Limits& limits);
+  Compiled(const Compiled&) = delete;
+
+  void finish(uint32_t root);  // completes the program; before it, `program` is being built
+  ConfigId start_config();
+
+  // --- configurations
+  bool step(ConfigId config, const std::string& bytes, ConfigId& out, size_t& n_read);
+  bool accepts_end(ConfigId config) const;
+  bool can_continue(ConfigId config) const;
+  Threads threads(ConfigId config) const;
+  void fill_mask(ConfigId config, uint64_t* mask);
+  // Only tokens after which `n_tokens` more suffice to finish.
+  void fill_mask_within(ConfigId config, uint32_t n_tokens, uint64_t* mask);
+  void biases(ConfigId config, std::vector<std::pair<uint32_t, float>>& out);
+  ByteSet first_bytes(ConfigId config);
+  std::string forced_bytes(ConfigId config);
+  // Readable names of declared keys that may come (or go on) here; true: other keys may too.
+  bool expected_keys(ConfigId config, std::vector<std::string>& names);
+
+  // --- finishing (finishing.cpp)
+  uint32_t potential(ConfigId config);
+  std::string shortest_completion(ConfigId config);
+  // Tokens that suffice to finish: those of the shortest text, as few as it can be cut into.
+  uint32_t tokens_needed(ConfigId config);
+  // Can the text be finished with whole tokens of this vocabulary?
+  bool spellable(ConfigId config);
+
+  uint64_t memory() const { return arena_->memory(); }
+  void relieve();  // compacts the arena and drops tables when they pass their limits
+
+  std::shared_ptr<Engine> engine;
+  Limits limits;
+  Program program;
+  std::unordered_set<Matcher*> matchers;  // live ones: what compaction keeps
+
+ private:
+  void clear_padding(uint64_t* mask, const std::vector<uint32_t>& ids, bool end);
+  void memoize(ConfigId config, const uint64_t* mask);
+  void text_mask(ConfigId config, uint64_t* mask);
+  uint32_t search_tokens(ConfigId config);
+  void compact();
+
+  std::unique_ptr<Arena> arena_;
+  std::unique_ptr<Machine> machine_;
+  std::unique_ptr<Masker> masker_;
+};
+
+// One sequence: a configuration and the way it came there.
+class Matcher {
+ public:
+  explicit Matcher(std::shared_ptr<Compiled> compiled);
+  Matcher(const Matcher& other);
+  Matcher& operator=(const Matcher&) = delete;
+  ~Matcher();
+
+  enum class Outcome { kOk, kRejected, kFinished };
+  // kRejected: `n_read` bytes could stand here; nothing changes.
+  Outcome accept(uint32_t token, size_t& n_read);
+  Outcome accept_bytes(const std::string& bytes, size_t& n_read);
+  void rollback(uint32_t n_steps);
+  uint32_t n_steps() const { return static_cast<uint32_t>(ends_.size()); }
+  ConfigId config() const { return config_; }
+  bool is_finished() const { return finished_; }
+
+  // For compaction: the configurations this matcher holds.
+  static constexpr size_t kWindow = 64;  // steps that rollback undoes without replaying
+  template <class F>
+  void remap(F&& translate) {
+    config_ = translate(config_);
+    for (ConfigId& c : recent_) c = translate(c);
+  }
+
+  std::shared_ptr<Compiled> compiled;
+
+ private:
+  void push(ConfigId next, size_t n_bytes);
+
+  ConfigId config_;
+  bool finished_ = false;
+  std::vector<ConfigId> recent_;  // configurations before the last steps
+  std::string text_;              // all bytes accepted
+  std::vector<size_t> ends_;      // text length before each step
+};
+
+}  // namespace constrain

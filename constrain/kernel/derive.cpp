@@ -1,0 +1,344 @@
+// Derivatives, byte classes, emptiness and shortest lengths of expressions.
+#include <deque>
+
+#include "expr.h"
+
+namespace constrain {
+
+uint64_t ExprPool::ClassMap::hash() const {
+  uint64_t h = 0, word;
+  for (int i = 0; i < 256; i += 8) {
+    std::memcpy(&word, of + i, 8);
+    h = mix(h, word);
+  }
+  return h;
+}
+
+uint32_t ExprPool::ClassMap::count() const {
+  return 1u + *std::max_element(of, of + 256);
+}
+
+uint32_t ExprPool::split_by(const ByteSet& set) {
+  ClassMap map;
+  const bool first = set.has(0);
+  for (unsigned b = 0; b < 256; ++b) map.of[b] = set.has(static_cast<uint8_t>(b)) != first;
+  return class_maps_.intern(map);
+}
+
+// The common refinement of two partitions, classes numbered by first appearance.
+uint32_t ExprPool::meet(uint32_t a, uint32_t b) {
+  if (a == b) return a;
+  const uint64_t key = uint64_t{std::min(a, b)} << 32 | std::max(a, b);
+  const auto found = meets_.find(key);
+  if (found != meets_.end()) return found->second;
+  const ClassMap &x = class_maps_[a], &y = class_maps_[b];
+  ClassMap map;
+  std::unordered_map<uint32_t, uint8_t> number;
+  for (unsigned i = 0; i < 256; ++i) {
+    const uint32_t pair = uint32_t{x.of[i]} << 8 | y.of[i];
+    map.of[i] = number.emplace(pair, static_cast<uint8_t>(number.size())).first->second;
+  }
+  return meets_[key] = class_maps_.intern(map);
+}
+
+uint32_t ExprPool::literal_classes(const Expr& e) {
+  const auto& texts = literal_lists_[e.a].texts;
+  ClassMap map{};
+  uint8_t n = 0;
+  bool seen[256] = {};
+  for (uint32_t i = e.b; i < e.c; ++i) {
+    if (texts[i].size() <= e.d) continue;
+    const auto b = static_cast<uint8_t>(texts[i][e.d]);
+    if (!seen[b] && n < 255) map.of[b] = ++n;
+    seen[b] = true;
+  }
+  // Classes are numbered by first appearance, so that equal partitions are one map.
+  uint8_t renumber[256], next = 0;
+  std::memset(renumber, 0xFF, sizeof renumber);
+  bool given[256] = {};
+  for (unsigned b = 0; b < 256; ++b) {
+    const uint8_t old = map.of[b];
+    if (!given[old]) {
+      given[old] = true;
+      renumber[old] = next++;
+    }
+    map.of[b] = renumber[old];
+  }
+  return class_maps_.intern(map);
+}
+
+uint32_t ExprPool::quoted_classes(const Expr& e) {
+  ClassMap singles{};
+  if (e.b != kNoEscape) {  // every byte an escape may hold is a class of its own
+    uint8_t n = 0;
+    for (unsigned b = 0; b < 256; ++b)
+      singles.of[b] = b >= 0x21 && b < 0x7F ? static_cast<uint8_t>(b - 0x20) : n;
+    return class_maps_.intern(singles);
+  }
+  for (unsigned b = 0; b < 256; ++b)
+    singles.of[b] = b < 0x20 ? 0 : b == '"' ? 2 : b == '\\' ? 3 : 1;
+  return meet(class_maps_.intern(singles), class_map_of(e.a));
+}
+
+uint32_t ExprPool::class_map_of(ExprId id) {
+  if (rows_[id].classes != kNone) return rows_[id].classes;
+  const Expr e = nodes_[id];
+  uint32_t map = split_by(ByteSet{});
+  switch (e.kind) {
+    case ExprKind::kEmpty:
+    case ExprKind::kTag:
+      break;
+    case ExprKind::kBytes:
+      map = split_by(sets_[e.a]);
+      break;
+    case ExprKind::kConcat:
+      map = class_map_of(e.a);
+      if (facts_[e.a].tags & 1) map = meet(map, class_map_of(e.b));
+      break;
+    case ExprKind::kOr:
+    case ExprKind::kAnd:
+      for (size_t i = 0; i < lists_.length(e.a); ++i)
+        map = meet(map, class_map_of(lists_.begin(e.a)[i]));
+      break;
+    case ExprKind::kNot:
+    case ExprKind::kRepeat:
+      map = class_map_of(e.a);
+      break;
+    case ExprKind::kLiterals:
+      map = literal_classes(e);
+      break;
+    case ExprKind::kQuoted:
+      map = quoted_classes(e);
+      break;
+    case ExprKind::kMultiple: {
+      ClassMap digits{};
+      for (unsigned b = '0'; b <= '9'; ++b) digits.of[b] = static_cast<uint8_t>(b - '0' + 1);
+      map = class_maps_.intern(digits);
+      break;
+    }
+  }
+  while (class_counts_.size() < class_maps_.size())
+    class_counts_.push_back(class_maps_[static_cast<uint32_t>(class_counts_.size())].count());
+  rows_[id].classes = map;
+  rows_[id].targets = kNone;
+  return map;
+}
+
+ExprId ExprPool::raw_next(ExprId e, uint8_t byte) {
+  const uint32_t classes = class_map_of(e);
+  if (rows_[e].targets == kNone) {
+    rows_[e].targets = static_cast<uint32_t>(targets_.size());
+    targets_.resize(targets_.size() + class_counts_[classes], kNone);
+  }
+  const size_t slot = rows_[e].targets + class_maps_[classes].of[byte];
+  if (targets_[slot] == kNone) {
+    const ExprId target = derive(e, byte);
+    targets_[slot] = target;
+  }
+  return targets_[slot];
+}
+
+ExprId ExprPool::next(ExprId e, uint8_t byte) {
+  const Row& row = rows_[e];
+  if (row.classes != kNone && row.targets != kNone) {
+    const ExprId known = targets_[row.targets + class_maps_[row.classes].of[byte]];
+    if (known != kNone && alive_[known]) return alive_[known] == 1 ? known : kEmptyExpr;
+  }
+  const ExprId target = raw_next(e, byte);
+  return is_alive(target) ? target : kEmptyExpr;
+}
+
+ExprId ExprPool::derive(ExprId id, uint8_t byte) {
+  const Expr e = nodes_[id];
+  switch (e.kind) {
+    case ExprKind::kEmpty:
+    case ExprKind::kTag:
+      return kEmptyExpr;
+    case ExprKind::kBytes:
+      return sets_[e.a].has(byte) ? kEpsilon : kEmptyExpr;
+    case ExprKind::kConcat: {
+      const ExprId moved = concat(raw_next(e.a, byte), e.b);
+      if (!(facts_[e.a].tags & 1)) return moved;
+      return alternatives({moved, raw_next(e.b, byte)});
+    }
+    case ExprKind::kOr:
+    case ExprKind::kAnd:
+      return derive_list(id, byte);
+    case ExprKind::kNot:
+      return negation(raw_next(e.a, byte));
+    case ExprKind::kRepeat:
+      return concat(raw_next(e.a, byte), repeat(e.a, e.b ? e.b - 1 : 0,
+                                                e.c == kInfinite ? kInfinite : e.c - 1));
+    case ExprKind::kLiterals:
+      return derive_literals(e, byte);
+    case ExprKind::kQuoted:
+      return derive_quoted(e, byte);
+    case ExprKind::kMultiple:
+      return derive_multiple(e, byte);
+  }
+  return kEmptyExpr;
+}
+
+ExprId ExprPool::derive_list(ExprId id, uint8_t byte) {
+  const Expr e = nodes_[id];
+  const size_t n = lists_.length(e.a);
+  std::vector<ExprId> parts;
+  parts.reserve(n);
+  for (size_t i = 0; i < n; ++i) {
+    const ExprId part = raw_next(lists_.begin(e.a)[i], byte);
+    if (part == kEmptyExpr && e.kind == ExprKind::kAnd) return kEmptyExpr;
+    parts.push_back(part);
+  }
+  return e.kind == ExprKind::kOr ? alternatives(std::move(parts)) : intersection(std::move(parts));
+}
+
+ExprId ExprPool::derive_literals(const Expr& e, uint8_t byte) {
+  const auto& texts = literal_lists_[e.a].texts;
+  const uint32_t d = e.d;
+  const auto before = [&](const std::string& text, int wanted) {
+    return (text.size() <= d ? -1 : static_cast<int>(static_cast<uint8_t>(text[d]))) < wanted;
+  };
+  const auto begin = texts.begin() + e.b, end = texts.begin() + e.c;
+  const auto lo = std::lower_bound(begin, end, int{byte}, before);
+  const auto hi = std::lower_bound(lo, end, int{byte} + 1, before);
+  if (lo == hi) return kEmptyExpr;
+  if (hi - lo == 1 && lo->size() == d + 1) return kEpsilon;
+  return make({ExprKind::kLiterals, e.a, static_cast<uint32_t>(lo - texts.begin()),
+               static_cast<uint32_t>(hi - texts.begin()), d + 1});
+}
+
+ExprId ExprPool::derive_multiple(const Expr& e, uint8_t byte) {
+  if (byte < '0' || byte > '9') return kEmptyExpr;
+  const unsigned __int128 remainder = uint64_t{e.c} << 32 | e.b;
+  const auto r = static_cast<uint64_t>((remainder * 10 + (byte - '0')) % divisors_[e.a]);
+  return make({ExprKind::kMultiple, e.a, static_cast<uint32_t>(r), static_cast<uint32_t>(r >> 32),
+               1});
+}
+
+// Emptiness is structural but for intersections and complements, where a search decides.
+bool ExprPool::is_alive(ExprId id) {
+  if (alive_[id]) return alive_[id] == 1;
+  const Expr e = nodes_[id];
+  bool alive = id != kEmptyExpr;
+  if (alive && !facts_[id].tags && facts_[id].searched) {
+    switch (e.kind) {
+      case ExprKind::kConcat:
+        alive = is_alive(e.a) && is_alive(e.b);
+        break;
+      case ExprKind::kOr:
+        alive = false;
+        for (size_t i = 0; i < lists_.length(e.a) && !alive; ++i)
+          alive = is_alive(lists_.begin(e.a)[i]);
+        break;
+      case ExprKind::kRepeat:
+        alive = is_alive(e.a);
+        break;
+      case ExprKind::kQuoted:
+        alive = is_alive(e.a);
+        break;
+      default:
+        alive = search(id, 0) != kInfinite;
+    }
+  }
+  alive_[id] = alive ? 1 : 2;
+  return alive;
+}
+
+// Breadth-first over derivatives: bytes of the shortest match ending in `tag`.
+// Exact lengths are kept for the states on the path; all states are dead if there is none.
+uint32_t ExprPool::search(ExprId start, uint32_t tag) {
+  const auto known = lengths_.find({start, tag});
+  if (known != lengths_.end()) return known->second;
+  std::unordered_map<ExprId, ExprId> parent{{start, start}};
+  std::deque<ExprId> queue{start};
+  ExprId hit = kNone;
+  while (!queue.empty() && hit == kNone) {
+    const ExprId at = queue.front();
+    queue.pop_front();
+    if (facts_[at].tags >> tag & 1) {
+      hit = at;
+      break;
+    }
+    const uint32_t classes = class_map_of(at);
+    bool done[256] = {};
+    for (unsigned b = 0; b < 256; ++b) {
+      const uint8_t cls = class_maps_[classes].of[b];
+      if (done[cls]) continue;
+      done[cls] = true;
+      const ExprId to = raw_next(at, static_cast<uint8_t>(b));
+      if (to == kEmptyExpr || alive_[to] == 2 || !parent.emplace(to, at).second) continue;
+      queue.push_back(to);
+    }
+    if (parent.size() > limits_.search_states)
+      throw LimitExceeded("search_states", static_cast<double>(parent.size()),
+                          static_cast<double>(limits_.search_states));
+  }
+  if (hit == kNone) {
+    if (tag == 0)
+      for (const auto& [state, from] : parent) alive_[state] = 2;
+    lengths_[{start, tag}] = kInfinite;
+    return kInfinite;
+  }
+  uint32_t length = 0;
+  for (ExprId at = hit;; at = parent[at], ++length) {
+    lengths_.emplace(SearchKey{at, tag}, length);
+    alive_[at] = 1;
+    if (at == start) break;
+  }
+  return length;
+}
+
+uint32_t ExprPool::structural_min(ExprId id, uint32_t tag) {
+  const Expr e = nodes_[id];
+  switch (e.kind) {
+    case ExprKind::kConcat:
+      return add_length(min_length(e.a, 0), min_length(e.b, tag));
+    case ExprKind::kOr: {
+      uint32_t least = kInfinite;
+      for (size_t i = 0; i < lists_.length(e.a); ++i)
+        least = std::min(least, min_length(lists_.begin(e.a)[i], tag));
+      return least;
+    }
+    case ExprKind::kRepeat:
+      return mul_length(min_length(e.a, 0), e.b);
+    default:
+      return search(id, tag);
+  }
+}
+
+uint32_t ExprPool::min_length(ExprId id, uint32_t tag) {
+  const ExprFacts& f = facts_[id];
+  if (f.tags >> tag & 1) return 0;
+  if (!f.tagged) {
+    if (tag) return kInfinite;
+    if (f.exact_length) return f.min_len;
+  }
+  const auto known = lengths_.find({id, tag});
+  if (known != lengths_.end()) return known->second;
+  const uint32_t length = nodes_[id].kind == ExprKind::kTag ? kInfinite : structural_min(id, tag);
+  return lengths_[{id, tag}] = length;
+}
+
+ByteSet ExprPool::first_bytes(ExprId e) {
+  ByteSet set;
+  const uint32_t classes = class_map_of(e);
+  uint8_t verdict[256] = {};  // per class: 0 unknown, 1 leads somewhere, 2 dead
+  for (unsigned b = 0; b < 256; ++b) {
+    if (!alphabet_.has(static_cast<uint8_t>(b))) continue;
+    uint8_t& v = verdict[class_maps_[classes].of[b]];
+    if (!v) v = next(e, static_cast<uint8_t>(b)) == kEmptyExpr ? 2 : 1;
+    if (v == 1) set.add(static_cast<uint8_t>(b));
+  }
+  return set;
+}
+
+const ByteSet& ExprPool::self_loop(ExprId e) {
+  const auto known = loops_.find(e);
+  if (known != loops_.end()) return known->second;
+  ByteSet set;
+  for (unsigned b = 0; b < 256; ++b)
+    if (next(e, static_cast<uint8_t>(b)) == e) set.add(static_cast<uint8_t>(b));
+  return loops_[e] = set;
+}
+
+}  // namespace constrain

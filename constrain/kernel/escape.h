@@ -1,0 +1,46 @@
+// JSON string escapes (RFC 8259, section 7), decoded byte by byte.
+//
+// A state says how much of an escape has been read; it fits in 30 bits so that it can be part
+// of a hash-consed key. Two users: quoted expressions (quoted.cpp) and object keys (keys.cpp).
+#pragma once
+
+#include <vector>
+
+#include "core.h"
+
+namespace constrain {
+
+struct CodeRange {
+  uint32_t lo, hi;
+};
+
+// UTF-8 of one scalar value; returns the number of bytes written.
+int encode_utf8(uint32_t code, uint8_t out[4]);
+
+enum class EscapeMode : uint8_t {
+  kMinimal,  // only what JSON demands: quotation mark, reverse solidus, U+0000 to U+001F
+  kAny,      // every escape RFC 8259 allows, except lone surrogates
+};
+
+struct EscapeStep {
+  enum Outcome { kDead, kPending, kChar } outcome;
+  uint32_t value;  // the next state (kPending) or the decoded scalar value (kChar)
+};
+
+inline constexpr uint32_t kNoEscape = 0;         // between characters
+inline constexpr uint32_t kAfterBackslash = 1;  // a reverse solidus has been read
+
+// One more byte in the middle of an escape. `state` is not kNoEscape.
+EscapeStep escape_step(uint32_t state, uint8_t byte, EscapeMode mode);
+
+// The scalar values that the escape can still become, using only bytes of `alphabet`.
+std::vector<CodeRange> escape_reach(uint32_t state, EscapeMode mode, const ByteSet& alphabet);
+
+// Bytes of the shortest JSON spelling of UTF-8 text from byte `from` on, without quotes.
+uint32_t spelled_length(const std::string& text, size_t from);
+
+// The same, when the spelling of the next character has begun: `escape` has been read of it.
+// kInfinite if it cannot become that character.
+uint32_t spelled_length(const std::string& text, size_t from, uint32_t escape, EscapeMode mode);
+
+}  // namespace constrain

@@ -1,0 +1,212 @@
+// Hash-consed regular expressions over bytes, and the automaton of their derivatives.
+//
+// An expression is an automaton state: its derivative by a byte is the next state, computed
+// once for each class of bytes that no part of the expression tells apart (Brzozowski 1964;
+// Owens, Reppy, Turon 2009). Union, intersection and complement are nodes like any other, so
+// `allOf` of two patterns or `not` of one need no construction. Counted repetition is a node
+// with two numbers: `{0,65536}` costs nothing until it is walked.
+//
+// A lexeme's end is a *tag*: Tag(t) matches the empty text and says which of several lexemes
+// ended. Tag 0 is the plain empty text (epsilon). Tags stand only at the end of concatenations,
+// never below an intersection, a complement, a repetition or a quoted string.
+//
+// Cost: a transition that has been taken before is two loads; a new one is linear in the parts
+// of the expression that can move. All states live as long as the pool.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "core.h"
+#include "escape.h"
+
+namespace constrain {
+
+using ExprId = uint32_t;
+
+enum class ExprKind : uint8_t {
+  kEmpty,     // matches nothing
+  kTag,       // a: tag; matches the empty text
+  kBytes,     // a: byte set; one byte
+  kConcat,    // a then b
+  kOr,        // a: span of expressions
+  kAnd,       // a: span of expressions
+  kNot,       // a; complement over all byte strings
+  kRepeat,    // a, b to c times (c may be kInfinite)
+  kLiterals,  // a: list; literals [b, c) of it from their byte d on
+  kQuoted,    // a: expression over decoded text, b: escape state, c: mode; up to and with '"'
+  kMultiple,  // a: divisor; b: remainder (low word), c: (high word), d: a digit has been read
+};
+
+struct Expr {
+  ExprKind kind;
+  uint32_t a = 0, b = 0, c = 0, d = 0;
+  bool operator==(const Expr& o) const {
+    return kind == o.kind && a == o.a && b == o.b && c == o.c && d == o.d;
+  }
+  uint64_t hash() const {
+    return mix(mix(uint64_t{a} << 32 | b, uint64_t{c} << 32 | d), static_cast<uint64_t>(kind));
+  }
+};
+
+// What is known of an expression when it is made.
+struct ExprFacts {
+  uint64_t tags = 0;        // bit t: the empty text is accepted with tag t
+  uint32_t min_len = 0;     // bytes of the shortest match; a lower bound if !exact_length
+  uint32_t min_plain = 0;   // the same without bytes that a JSON string must escape
+  uint32_t depth = 0;       // recursion that taking a derivative needs
+  uint32_t chain = 0;       // length of the concatenation it heads
+  bool searched = false;    // holds an intersection or complement: emptiness needs a search
+  bool exact_length = true; // min_len is exact
+  bool tagged = false;      // holds a tag other than 0
+  bool stuck = false;       // accepts here, and no byte can follow
+};
+
+// Which characters can be written at all. kText: as themselves. kMinimal/kAny: inside a JSON
+// string with that escape mode.
+enum class Universe : uint8_t { kText, kMinimal, kAny };
+
+class ExprPool {
+ public:
+  // `alphabet`: the bytes that occur in some token; characters that need others do not exist.
+  explicit ExprPool(const ByteSet& alphabet);
+
+  static constexpr ExprId kEmptyExpr = 0;
+  static constexpr ExprId kEpsilon = 1;
+
+  // --- constructors (simplifying; all return canonical ids)
+  ExprId tag(uint32_t t);
+  ExprId bytes(const ByteSet& set);
+  ExprId concat(ExprId a, ExprId b);
+  ExprId alternatives(std::vector<ExprId> parts);
+  ExprId intersection(std::vector<ExprId> parts);
+  ExprId negation(ExprId a);
+  ExprId repeat(ExprId a, uint32_t min, uint32_t max);
+  ExprId literals(std::vector<std::string> texts, Universe universe);
+  // Literals with log-space weights, each text once. They stay a list of their own.
+  ExprId weighted(std::vector<std::pair<std::string, float>> texts);
+  bool has_weights() const { return has_weights_; }
+  bool is_weighted(ExprId e) const {
+    return nodes_[e].kind == ExprKind::kLiterals && !literal_lists_[nodes_[e].a].weights.empty();
+  }
+  float best_weight(ExprId e) const;  // of the weighted literals still possible
+  // Weight of the literal of `e` that `byte` completes; only asked where there is one.
+  float end_weight(ExprId e, uint8_t byte) const;
+  bool can_spell(const std::string& text, Universe universe) const;
+  ExprId multiple(uint64_t divisor);
+  ExprId chars(const std::vector<CodeRange>& ranges, Universe universe);
+  ExprId any_text(Universe universe);                  // every text of the universe
+  ExprId complement(ExprId a, Universe universe);      // every other text of the universe
+  ExprId quoted_rest(ExprId inner, EscapeMode mode);   // JSON string after its opening quote
+  ExprId quoted(ExprId inner, EscapeMode mode);        // with its opening quote
+
+  // --- the automaton
+  ExprId next(ExprId e, uint8_t byte);  // kEmptyExpr: nothing can follow
+  uint64_t tags(ExprId e) const { return facts_[e].tags; }
+  // Nothing but the end is left: no byte can follow.
+  bool is_final(ExprId e) const { return facts_[e].stuck; }
+  bool is_alive(ExprId e);
+  // Bytes of the shortest match ending in `tag`; kInfinite if there is none.
+  uint32_t min_length(ExprId e, uint32_t tag);
+  // The bytes that may come next.
+  ByteSet first_bytes(ExprId e);
+  // The bytes that lead back to the same state (a subtree of them stays inside).
+  const ByteSet& self_loop(ExprId e);
+
+  // One character of a set, made by chars(): no match is the beginning of another.
+  bool is_character(ExprId e) const { return characters_.contains(e); }
+  const Expr& node(ExprId e) const { return nodes_[e]; }
+  const ExprFacts& facts(ExprId e) const { return facts_[e]; }
+  const ByteSet& byte_set(uint32_t id) const { return sets_[id]; }
+  const ByteSet& alphabet() const { return alphabet_; }
+  uint32_t size() const { return nodes_.size(); }
+  uint64_t memory() const;
+
+  // Begin one operation for a grammar with these limits.
+  void set_limits(const Limits& limits);
+
+ private:
+  struct Row {
+    uint32_t classes = kNone;  // id of a class map
+    uint32_t targets = 0;      // offset into targets_
+  };
+  struct ClassMap {
+    uint8_t of[256];
+    bool operator==(const ClassMap& o) const { return !std::memcmp(of, o.of, 256); }
+    uint64_t hash() const;
+    uint32_t count() const;
+  };
+  struct SearchKey {
+    uint32_t expr, tag;
+    bool operator==(const SearchKey& o) const { return expr == o.expr && tag == o.tag; }
+  };
+  struct SearchHash {
+    size_t operator()(const SearchKey& k) const { return mix(k.expr, k.tag); }
+  };
+  struct LiteralList {
+    std::vector<std::string> texts;
+    std::vector<float> weights;  // empty, or one for each text
+  };
+
+  ExprId make(const Expr& e);
+  ExprFacts derive_facts(const Expr& e);
+  ExprFacts concat_facts(const Expr& e) const;
+  ExprFacts list_facts(const Expr& e) const;
+  ExprFacts repeat_facts(const Expr& e) const;
+  ExprFacts literal_facts(const Expr& e) const;
+  ExprId raw_next(ExprId e, uint8_t byte);
+  ExprId derive(ExprId e, uint8_t byte);
+  ExprId derive_list(ExprId e, uint8_t byte);
+  ExprId derive_literals(const Expr& e, uint8_t byte);
+  ExprId derive_quoted(const Expr& e, uint8_t byte);
+  ExprId derive_multiple(const Expr& e, uint8_t byte);
+  ExprId make_quoted(ExprId inner, uint32_t escape, EscapeMode mode);
+  bool reaches(ExprId inner, uint32_t escape, EscapeMode mode);
+  ExprId chars_of_set(uint32_t ranges, Universe universe);
+  ByteSet spellable_bytes(Universe universe) const;
+  void flatten(std::vector<ExprId>& parts, ExprKind kind) const;
+  void merge_byte_sets(std::vector<ExprId>& parts, bool unite);
+  void merge_repeats(std::vector<ExprId>& parts);
+  void drop_into_any_text(std::vector<ExprId>& parts) const;
+  void drop_any_text(std::vector<ExprId>& parts) const;
+  uint32_t multiple_length(const Expr& e) const;
+
+  uint32_t class_map_of(ExprId e);
+  uint32_t split_by(const ByteSet& set);
+  uint32_t meet(uint32_t a, uint32_t b);
+  uint32_t literal_classes(const Expr& e);
+  uint32_t quoted_classes(const Expr& e);
+  void init_row(ExprId e);
+  uint32_t search(ExprId e, uint32_t tag);
+  uint32_t structural_min(ExprId e, uint32_t tag);
+
+  ByteSet alphabet_;
+  ByteSet spellable_[3];  // by universe
+  Interner<Expr> nodes_;
+  std::vector<ExprFacts> facts_;
+  std::vector<Row> rows_;
+  std::vector<uint8_t> alive_;  // 0 unknown, 1 alive, 2 dead
+  std::vector<ExprId> targets_;
+  Interner<ByteSet> sets_;
+  SpanInterner lists_;
+  std::vector<LiteralList> literal_lists_;
+  std::unordered_map<std::string, uint32_t> literal_ids_;
+  bool has_weights_ = false;
+  std::vector<uint64_t> divisors_;
+  Interner<ClassMap> class_maps_;
+  std::vector<uint32_t> class_counts_;
+  std::unordered_map<uint64_t, uint32_t> meets_;
+  std::unordered_map<SearchKey, uint32_t, SearchHash> lengths_;
+  std::unordered_map<uint64_t, bool> reach_;
+  std::unordered_map<uint32_t, ByteSet> loops_;
+  SpanInterner range_sets_;
+  std::unordered_map<uint64_t, ExprId> chars_;  // (range set, universe) -> expression
+  std::unordered_set<ExprId> characters_;
+  ExprId any_text_[3] = {kNone, kNone, kNone};
+  uint64_t max_size_ = 0;
+  Limits limits_;
+};
+
+}  // namespace constrain

@@ -1,0 +1,246 @@
+// Shortest completions: how many bytes a thread needs at least until the whole text is done.
+//
+// Cells carry the bytes that are needed below them, so a thread's potential is a few additions.
+// It is exact but for other keys that several `minProperties` force, where it is a bound that
+// can always be kept.
+#include <deque>
+
+#include "machine.h"
+
+namespace constrain {
+
+uint32_t Machine::done_length(const Cell& cell) const {
+  const uint32_t below = arena_.cell_facts[cell.parent].done;
+  switch (cell.kind) {
+    case FrameKind::kRoot:
+      return 0;
+    case FrameKind::kSequence:
+      return add_length(program_.nodes[cell.node].rest[cell.a], below);
+    case FrameKind::kRepeat: {
+      const GrammarNode& node = program_.nodes[cell.node];
+      const uint32_t rounds = node.min > cell.a ? node.min - cell.a : 0;
+      return add_length(mul_length(program_.nodes[node.children[0]].min_len, rounds), below);
+    }
+    case FrameKind::kValue:
+      return below;
+    case FrameKind::kObject: {
+      const ObjectSpec& spec = program_.objects[cell.node];
+      const uint32_t rest = members_rest(spec, arena_.objects.begin(cell.state));
+      return add_length(add_length(rest, program_.forms[spec.form].close_len), below);
+    }
+    case FrameKind::kArray: {
+      const ArraySpec& spec = program_.arrays[cell.node];
+      const uint32_t rest = program_.items_rest(spec, cell.a);
+      return add_length(add_length(rest, program_.forms[spec.form].close_len), below);
+    }
+  }
+  return kInfinite;
+}
+
+// The members that min_properties still demands beyond the required ones.
+// `counts`: count, position, missing (the first words of a state, perhaps after one more key).
+uint32_t Machine::extras_cost(const ObjectSpec& spec, const uint32_t* state,
+                              const uint32_t* counts, uint32_t except) const {
+  const uint32_t have = counts[kCount] + counts[kMissing];
+  if (have >= spec.min_properties) return 0;
+  std::vector<uint32_t> optional;
+  const bool any_order = program_.forms[spec.form].any_order;
+  for (const uint32_t i : spec.cheapest) {
+    const bool passed = any_order ? seen(spec, state, i)
+                                  : spec.properties[i].order < counts[kPosition];
+    if (!passed && i != except) optional.push_back(spec.properties[i].cost);
+  }
+  const bool short_taken =
+      spec.names.nodes[0].terminal || arena_.used_terminal(state[kUsedNames]);
+  return program_.cheapest_members(spec, optional, spec.min_properties - have, short_taken);
+}
+
+uint32_t Machine::members_rest(const ObjectSpec& spec, const uint32_t* state) const {
+  return add_length(state[kRestCost], extras_cost(spec, state, state, kNone));
+}
+
+// The same after one more member: declared `property`, or kNone for an other key.
+uint32_t Machine::rest_after(const ObjectSpec& spec, const uint32_t* state,
+                             uint32_t property) const {
+  uint32_t counts[3] = {state[kCount] + 1, state[kPosition], state[kMissing]};
+  uint32_t rest = state[kRestCost];
+  if (property == kNone) {
+    counts[kPosition] = static_cast<uint32_t>(spec.properties.size());
+  } else {
+    const PropertySpec& p = spec.properties[property];
+    counts[kPosition] = p.order + 1;
+    if (p.required) {
+      --counts[kMissing];
+      rest -= p.cost + program_.forms[spec.form].comma_len;
+    }
+  }
+  return add_length(rest, extras_cost(spec, state, counts, property));
+}
+
+// Bytes from the opening quotation mark of the next key to the end of the last member.
+uint32_t Machine::member_cost(const ObjectSpec& spec, const uint32_t* state) const {
+  uint32_t least = members_rest(spec, state);
+  const uint32_t comma = program_.forms[spec.form].comma_len;
+  if (least) return least - comma;
+  least = kInfinite;
+  for (uint32_t i = 0; i < spec.properties.size(); ++i)
+    if (may_use(spec, state, i))
+      least = std::min(least, add_length(spec.properties[i].cost, rest_after(spec, state, i)));
+  if (may_use_other(spec, state)) {
+    const bool short_taken =
+        spec.names.nodes[0].terminal || arena_.used_terminal(state[kUsedNames]);
+    least = std::min(least, add_length(spec.additional_cost, extra_key_length(0, short_taken)));
+  }
+  return least;
+}
+
+// Bytes after the lexeme on `id` has ended with `tag`.
+uint32_t Machine::tag_cost(CellId id, uint32_t tag) const {
+  const Cell& cell = arena_.cells[id];
+  const uint32_t below = arena_.cell_facts[cell.parent].done;
+  if (tag == kTagClose) return below;
+  if (cell.kind == FrameKind::kObject && cell.phase != Phase::kValue) {
+    const ObjectSpec& spec = program_.objects[cell.node];
+    const Form& form = program_.forms[spec.form];
+    const uint32_t member = member_cost(spec, arena_.objects.begin(cell.state));
+    const uint32_t rest = add_length(member, add_length(form.close_len, below));
+    if (rest >= kInfinite) return kInfinite;
+    return tag == kTagQuote ? rest - 1 : rest + pool_.facts(form.next_key).min_len - 1;
+  }
+  if (cell.kind == FrameKind::kArray && cell.phase == Phase::kAfter) {  // a comma
+    const ArraySpec& spec = program_.arrays[cell.node];
+    const Form& form = program_.forms[spec.form];
+    const uint32_t value = program_.value_of_item(spec, cell.a);
+    if (value == kNone) return kInfinite;
+    const uint32_t item = add_length(pool_.facts(form.before[kPlaceComma]).min_len,
+                                     program_.values[value].min_len);
+    return add_length(item, add_length(program_.items_rest(spec, cell.a + 1),
+                                       add_length(form.close_len, below)));
+  }
+  const uint32_t done = arena_.cell_facts[id].done;
+  if (tag == kTagScalar) return done;
+  uint32_t value = cell.kind == FrameKind::kValue ? cell.node : cell.a;
+  if (cell.kind == FrameKind::kArray)
+    value = program_.value_of_item(program_.arrays[cell.node], cell.a - 1);
+  uint32_t least = kInfinite;
+  const Value& v = program_.values[value];
+  if (tag == kTagObject)
+    for (const uint32_t o : v.objects) least = std::min(least, program_.objects[o].min_len - 1);
+  else
+    for (const uint32_t a : v.arrays) least = std::min(least, program_.arrays[a].min_len - 1);
+  return add_length(least, done);
+}
+
+// Bytes of the shortest fresh other key that begins like `key`, closing mark included.
+uint32_t Machine::other_distance(const Key& key, const Cell& cell) const {
+  std::deque<std::pair<Key, uint32_t>> queue{{key, 0}};
+  const ObjectSpec& spec = program_.objects[cell.node];
+  uint64_t visited = 0;
+  while (!queue.empty()) {
+    auto [at, length] = queue.front();
+    queue.pop_front();
+    const bool declared = at.name != kNone && spec.names.nodes[at.name].terminal;
+    if (at.escape == kNoEscape && !declared && !arena_.used_terminal(at.used) &&
+        (pool_.tags(pool_.next(at.other, '"')) & 1))
+      return length + 1;
+    if (at.name == kNone && at.used == kNone) {  // nothing to avoid any more
+      return add_length(length, pool_.min_length(at.other, 0));
+    }
+    if (++visited > limits_.search_states) return kInfinite;
+    const ByteSet bytes = pool_.first_bytes(at.other);
+    for (unsigned b = 0x20; b < 256; ++b) {
+      if (!bytes.has(static_cast<uint8_t>(b)) || b == '"') continue;
+      Key to = at;
+      if (!step_name(to, spec, static_cast<uint8_t>(b))) continue;
+      to.other = pool_.next(at.other, static_cast<uint8_t>(b));
+      if (to.other != ExprPool::kEmptyExpr) queue.emplace_back(to, length + 1);
+    }
+  }
+  return kInfinite;
+}
+
+uint32_t Machine::key_potential(const Key& key, const Cell& cell) const {
+  const ObjectSpec& spec = program_.objects[cell.node];
+  const Form& form = program_.forms[spec.form];
+  const uint32_t* state = arena_.objects.begin(cell.state);
+  uint32_t least = kInfinite;
+  if (key.name != kNone) {
+    const NameTree::Node& node = spec.names.nodes[key.name];
+    uint32_t read = 0;  // bytes of the key's spelling that are behind us
+    for (uint32_t at = 0; at != key.name; ++read)
+      at = spec.names.child(at, static_cast<uint8_t>(spec.properties[node.lo].name[read]));
+    for (uint32_t i = node.lo; i < node.hi; ++i) {
+      if (!may_use(spec, state, i)) continue;
+      const uint32_t spelled = 
+          1 + spelled_length(spec.properties[i].name, read, key.escape, form.escapes);
+      const uint32_t value = program_.values[spec.properties[i].value].min_len;
+      const uint32_t member = add_length(add_length(spelled, form.colon_len), value);
+      least = std::min(least, add_length(member, rest_after(spec, state, i)));
+    }
+  }
+  if (key.other != ExprPool::kEmptyExpr) {
+    const uint32_t value = program_.values[spec.additional].min_len;
+    const uint32_t member = add_length(other_distance(key, cell), form.colon_len + value);
+    least = std::min(least, add_length(member, rest_after(spec, state, kNone)));
+  }
+  return add_length(least, add_length(form.close_len, arena_.cell_facts[cell.parent].done));
+}
+
+uint32_t Machine::potential(const Thread& thread) {
+  if (thread.lexeme == kFinished) return 0;
+  const uint64_t id = uint64_t{thread.lexeme} << 32 | thread.cell;
+  const auto known = arena_.potentials.find(id);
+  if (known != arena_.potentials.end()) return known->second;
+  uint32_t least = kInfinite;
+  if (thread.lexeme & kKeyBit) {
+    least = key_potential(arena_.keys[thread.lexeme & ~kKeyBit], arena_.cells[thread.cell]);
+  } else {
+    const uint32_t n_tags = pool_.facts(thread.lexeme).tagged ? kTagQuote + 1 : 1;
+    for (uint32_t tag = 0; tag < n_tags; ++tag) {
+      const uint32_t length = pool_.min_length(thread.lexeme, tag);
+      if (length < kInfinite)
+        least = std::min(least, add_length(length, tag_cost(thread.cell, tag)));
+    }
+  }
+  return arena_.potentials[id] = least;
+}
+
+uint32_t Machine::potential(const Threads& threads) {
+  uint32_t least = kInfinite;
+  for (const Thread& t : threads) least = std::min(least, potential(t));
+  return least;
+}
+
+ByteSet Machine::key_first_bytes(const Key& key, CellId id) {
+  ByteSet set;
+  const Cell cell = arena_.cells[id];
+  const ObjectSpec& spec = program_.objects[cell.node];
+  ByteSet candidates = pool_.alphabet();
+  if (key.other != ExprPool::kEmptyExpr) {
+    set = pool_.first_bytes(key.other);
+    candidates = ByteSet{};
+    if (set.has('"')) candidates.add('"');  // unless the name is taken
+    set.w[0] &= ~(uint64_t{1} << '"');
+  }
+  for (unsigned b = 0x20; b < 256; ++b) {
+    const auto byte = static_cast<uint8_t>(b);
+    if (!candidates.has(byte)) continue;
+    Key after = key;
+    if (byte == '"' && key.escape == kNoEscape) {
+      Threads threads;
+      close_key(key, id, threads);
+      if (!threads.empty()) set.add(byte);
+    } else if (step_name(after, spec, byte) && names_alive(after, cell)) {
+      set.add(byte);
+    }
+  }
+  return set;
+}
+
+ByteSet Machine::first_bytes(const Thread& thread) {
+  if (thread.lexeme == kFinished) return {};
+  if (!(thread.lexeme & kKeyBit)) return pool_.first_bytes(thread.lexeme);
+  return key_first_bytes(arena_.keys[thread.lexeme & ~kKeyBit], thread.cell);
+}
+
+}  // namespace constrain

@@ -1,0 +1,102 @@
+// One step of the pushdown machine: what a lexeme's end, or a byte, does to a thread.
+//
+// A thread reads one lexeme; the cell below it says what follows. When the lexeme ends with a
+// tag, the frame on top is asked (`finish`), and answers with the threads that go on. Frames of
+// objects and arrays decide from counters and bits what may follow, so that a member, an item
+// or a closing bracket is offered only where the rest can still be completed: no thread that
+// this file makes is ever a dead end (over the bytes of the vocabulary).
+//
+// Nothing here recurses on the input: closures run over a work list.
+#pragma once
+
+#include "arena.h"
+#include "program.h"
+
+namespace constrain {
+
+class Machine {
+ public:
+  Machine(Program& program, Arena& arena, const Limits& limits)
+      : program_(program), pool_(program.pool), arena_(arena), limits_(limits) {}
+
+  void start(Threads& out);                             // threads at the very beginning
+  void step(const Thread& thread, uint8_t byte, Threads& out);
+  void step(const Threads& threads, uint8_t byte, Threads& out);
+  void finish(CellId cell, uint32_t tag, Threads& out); // the lexeme on `cell` ended
+  void close_key(const Key& key, CellId cell, Threads& out);  // its quotation mark was read
+
+  // --- keys (keys.cpp)
+  // One more byte of a key, not the closing quotation mark; false: no key goes on like this.
+  bool step_key(Key& key, const Cell& cell, uint8_t byte);
+  // The same for the names alone (not prefix, not other), for walking token trees; false: the
+  // byte cannot stand in a key here.
+  bool step_name(Key& key, const ObjectSpec& spec, uint8_t byte) const;
+  bool names_alive(const Key& key, const Cell& cell) const;  // may a declared name come out?
+  // Threads after an other key whose name is left open.
+  void close_unnamed(CellId cell, Threads& out);
+  bool may_use(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
+  bool may_use_any(const ObjectSpec& spec, const uint32_t* state, uint32_t lo, uint32_t hi) const;
+  bool may_use_other(const ObjectSpec& spec, const uint32_t* state) const;
+
+  // --- shortest completions (lengths.cpp)
+  uint32_t potential(const Thread& thread);
+  uint32_t potential(const Threads& threads);
+  ByteSet first_bytes(const Thread& thread);
+  ByteSet key_first_bytes(const Key& key, CellId cell);
+
+  Program& program() { return program_; }
+  Arena& arena() { return arena_; }
+  const Limits& limits() const { return limits_; }
+
+ private:
+  struct Task {
+    enum Kind : uint8_t { kStart, kComplete, kFinish, kAdd } kind;
+    uint32_t x, y;  // node, cell | cell | cell, tag | expression, cell
+    bool operator==(const Task& o) const { return kind == o.kind && x == o.x && y == o.y; }
+  };
+  // The work of one closure.
+  struct Closure {
+    Threads& out;
+    std::vector<Task> pending, done;
+    void push(Task::Kind kind, uint32_t x, uint32_t y);
+  };
+  void run(Closure& work);
+  void start_node(uint32_t node, CellId parent, Closure& work);
+  void complete(CellId cell, Closure& work);
+  void finish_tag(CellId cell, uint32_t tag, Closure& work);
+  void finish_object(const Cell& cell, CellId id, uint32_t tag, Closure& work);
+  void finish_array(const Cell& cell, CellId id, uint32_t tag, Closure& work);
+  void open_cases(CellId cell, uint32_t value, uint32_t tag, Closure& work);
+  void read_value(const Cell& frame, uint32_t value, ValuePlace place, Closure& work);
+  void after_member(const Cell& cell, Closure& work);
+  void after_item(const Cell& cell, Closure& work);
+  void open_key(const Cell& cell, Closure& work);
+  CellId make_cell(const Cell& cell);
+  uint32_t done_length(const Cell& cell) const;
+  uint32_t initial_state(const ObjectSpec& spec);
+  uint32_t state_after(const ObjectSpec& spec, const uint32_t* state, uint32_t property,
+                       uint32_t used_names);
+  uint32_t members_rest(const ObjectSpec& spec, const uint32_t* state) const;
+  uint32_t rest_after(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
+  uint32_t extras_cost(const ObjectSpec& spec, const uint32_t* state, const uint32_t* counts,
+                       uint32_t except) const;
+  bool fits(const ObjectSpec& spec, uint32_t count, uint32_t missing, uint32_t position) const;
+  bool seen(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
+  bool can_close(const ObjectSpec& spec, const uint32_t* state) const;
+  bool can_continue(const ObjectSpec& spec, const uint32_t* state) const;
+  bool name_reaches(const ObjectSpec& spec, const uint32_t* state, uint32_t name,
+                    uint32_t escape) const;
+  uint32_t tag_cost(CellId id, uint32_t tag) const;
+  uint32_t member_cost(const ObjectSpec& spec, const uint32_t* state) const;
+  uint32_t key_potential(const Key& key, const Cell& cell) const;
+  uint32_t other_distance(const Key& key, const Cell& cell) const;
+  Key new_key(const Cell& cell) const;
+  void advance_name(Key& key, const ObjectSpec& spec, uint8_t byte) const;
+
+  Program& program_;
+  ExprPool& pool_;
+  Arena& arena_;
+  const Limits& limits_;
+};
+
+}  // namespace constrain

@@ -1,0 +1,60 @@
+// The set of tokens that can come next, from lexeme tables.
+//
+// For each thread: the table of (vocabulary, lexeme) gives the tokens that stay inside, and for
+// tokens that leave it the tree of remainders, which is looked up again under the lexeme that
+// follows, and so on; depth is bounded by the longest token. Only keys are followed by bytes,
+// along the declared and used names (usually a handful of nodes).
+#pragma once
+
+#include "machine.h"
+
+namespace constrain {
+
+class Masker {
+ public:
+  Masker(Machine& machine, Tables& tables) : machine_(machine), tables_(tables) {}
+
+  // Writes the whole mask (tables.n_words() 64-bit words) of the text tokens after `threads`.
+  void fill(const Threads& threads, uint64_t* mask);
+
+  // Tokens with a bias and the bias, for weighted choices among `threads` (design: weight of the
+  // best alternative still reachable minus that of the present state; natural logarithm).
+  void biases(const Threads& threads, std::vector<std::pair<uint32_t, float>>& out);
+
+ private:
+  struct Visit {
+    TrieId trie;
+    Thread thread;
+    bool operator==(const Visit& o) const { return trie == o.trie && thread == o.thread; }
+  };
+  struct NameStep {  // a node of a token tree reached along names
+    uint32_t node;
+    Key key;
+  };
+
+  void walk(TrieId trie, const Thread& thread, bool name_open);
+  void walk_bytes(TrieId trie, const Thread& thread, bool name_open);
+  void walk_key(TrieId trie, const Thread& thread, bool name_open);
+  void walk_other(TrieId trie, const Key& key, CellId cell, const std::vector<NameStep>& closed);
+  void find_names(TrieId trie, const Key& key, const Cell& cell, std::vector<NameStep>& closed);
+  void push_names(const Trie& trie, const NameStep& at, const ObjectSpec& spec,
+                  std::vector<NameStep>& next) const;
+  void add_tokens(const uint32_t* begin, const uint32_t* end);
+  void add_set(const TokenSet& set);
+  void verify(const Threads& threads);
+  bool first_visit(TrieId trie, const Thread& thread);
+
+  void weigh(TrieId trie, const Thread& thread, float base,
+             std::vector<std::pair<uint32_t, float>>& out);
+  void weigh_ended(TrieId trie, uint32_t node, CellId cell, float base,
+                   std::vector<std::pair<uint32_t, float>>& out);
+
+  Machine& machine_;
+  Tables& tables_;
+  uint64_t* mask_ = nullptr;
+  bool blank_ = true;                // nothing has been written yet
+  std::vector<Visit> visits_;
+  std::vector<uint32_t> uncertain_;  // tokens to be checked byte by byte
+};
+
+}  // namespace constrain

@@ -1,0 +1,161 @@
+// A grammar as the kernel sees it: nodes, JSON values and their objects and arrays.
+//
+// Built once by the lowering in Python, then completed (`finish`): shortest lengths, emptiness,
+// pruning of what can never match. After that it does not change, except for expressions that
+// are made on first use.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "expr.h"
+
+namespace constrain {
+
+// What a lexeme may end as. Frames (machine.cpp) decide what follows.
+enum LexemeTag : uint32_t {
+  kTagScalar = 0,  // a scalar value, or the end of any lexeme outside JSON
+  kTagObject,      // '{'
+  kTagArray,       // '['
+  kTagComma,
+  kTagClose,
+  kTagQuote,       // the quotation mark that opens a key
+};
+
+enum class NodeKind : uint8_t { kLexeme, kSequence, kChoice, kRepeat, kRule, kValue };
+
+struct GrammarNode {
+  NodeKind kind = NodeKind::kLexeme;
+  ExprId expr = ExprPool::kEmptyExpr;   // kLexeme
+  std::vector<uint32_t> children;       // kSequence, kChoice, kRepeat, kRule (its body)
+  uint32_t min = 0, max = 0;            // kRepeat
+  uint32_t value = kNone;               // kValue
+  uint32_t min_len = kInfinite;
+  std::vector<uint32_t> rest;           // kSequence: shortest length from child i on
+};
+
+// Where a value stands decides the white space before it.
+enum ValuePlace : uint32_t { kPlaceTop, kPlaceFirst, kPlaceComma, kPlaceColon, kPlaceCount };
+
+// White space and the structural lexemes that are made of it.
+struct Form {
+  EscapeMode escapes = EscapeMode::kMinimal;
+  bool any_order = false;
+  ExprId before[kPlaceCount];                      // what precedes a value
+  ExprId first_both, first_key, first_close;       // after '{'
+  ExprId next_key;                                 // after ',' in an object
+  ExprId after_both, after_comma, after_close;     // after a member
+  ExprId item_both, item_comma, item_close;        // after an item
+  ExprId empty_array;                              // ']' right after '['
+  ExprId trailing;                                 // after the whole text
+  uint32_t colon_len, comma_len, close_len;        // shortest lengths, white space included
+};
+
+struct Value {
+  uint32_t form = 0;
+  ExprId scalar = ExprPool::kEmptyExpr;
+  std::vector<uint32_t> objects, arrays;
+  ExprId start[kPlaceCount] = {kNone, kNone, kNone, kNone};
+  uint32_t min_len = kInfinite;  // without what precedes it
+};
+
+struct PropertySpec {
+  std::string name;      // decoded, UTF-8
+  uint32_t value = 0;
+  uint32_t order = 0;    // position in the schema
+  bool required = false;
+  bool possible = true;  // false: the key may not occur
+  uint32_t key_len = 0;  // shortest spelling with both quotation marks
+  uint32_t cost = kInfinite;  // key, colon and shortest value
+};
+
+// Prefix tree of the declared names, flat; names below a node are [lo, hi) of the sorted list.
+struct NameTree {
+  struct Node {
+    uint32_t first_child, n_children, lo, hi;
+    uint8_t byte;
+    bool terminal;  // names[lo] ends here
+  };
+  std::vector<Node> nodes;
+  uint32_t child(uint32_t node, uint8_t byte) const;
+};
+
+struct ObjectSpec {
+  uint32_t form = 0;
+  std::vector<PropertySpec> properties;  // sorted by name
+  std::vector<uint32_t> by_order;        // schema position -> index in properties
+  std::vector<uint32_t> next_required;   // schema position -> next required one at or after it
+  std::vector<uint32_t> rest_required;   // ... -> cost of all required ones from it on
+  NameTree names;
+  bool names_need_escapes = false;
+  uint32_t additional = kNone;  // value of other keys
+  ExprId other = ExprPool::kEmptyExpr;   // an other key, after its opening quotation mark
+  uint32_t additional_cost = kInfinite;  // shortest key, colon and shortest value
+  std::vector<uint32_t> cheapest;  // optional properties by cost
+  std::vector<uint32_t> optional_after;  // schema position -> possible optional ones from it on
+  uint32_t min_properties = 0, max_properties = kInfinite;
+  uint32_t n_required = 0;
+  uint32_t required_cost = 0;  // all required members with a comma each
+  uint32_t min_len = kInfinite;
+};
+
+struct ArraySpec {
+  uint32_t form = 0;
+  std::vector<uint32_t> prefix;
+  uint32_t items = kNone;
+  uint32_t min_items = 0, max_items = kInfinite;
+  uint32_t saturation = 0;  // item counts above this are alike
+  ExprId first = kNone;     // lexeme after '['
+  uint32_t min_len = kInfinite;
+  std::vector<uint32_t> rest_min;  // count of items -> shortest length of those still needed
+};
+
+// Extra bytes of the n-th shortest other key (n from 0) over the shortest one: an upper bound,
+// exact for free-form keys. `short_taken`: the shortest key itself is declared or used.
+inline uint32_t extra_key_length(uint32_t n, bool short_taken) {
+  n += short_taken;
+  return n == 0 ? 0 : n <= 60 ? 1 : 3;  // over 60 printable characters make a key of length 1
+}
+
+class Program {
+ public:
+  explicit Program(ExprPool& pool) : pool(pool) {}
+
+  uint32_t add_form(const std::string& whitespace, bool any_order, EscapeMode escapes);
+  uint32_t add_value(uint32_t form);  // filled by set_value, so that values may be recursive
+  uint32_t add_object(ObjectSpec spec);
+  uint32_t add_array(ArraySpec spec);
+  uint32_t add_node(GrammarNode node);
+
+  // Shortest lengths by least fixed point, then pruning. Call once, when all is added.
+  void finish(uint32_t root);
+
+  uint32_t value_of_item(const ArraySpec& spec, uint32_t index) const;  // kNone: no such item
+  ExprId start(uint32_t value, ValuePlace place);
+  ExprId array_first(uint32_t array);
+  // Shortest length of the items still needed when `count` are there, commas included.
+  uint32_t items_rest(const ArraySpec& spec, uint32_t count) const;
+
+  uint32_t cheapest_members(const ObjectSpec& spec, const std::vector<uint32_t>& optional,
+                            uint32_t n, bool short_taken) const;
+
+  ExprPool& pool;
+  std::vector<Form> forms;
+  std::vector<Value> values;
+  std::vector<ObjectSpec> objects;
+  std::vector<ArraySpec> arrays;
+  std::vector<GrammarNode> nodes;
+  uint32_t root = kNone;
+
+ private:
+  uint32_t place_len(uint32_t form, ValuePlace place) const;
+  bool update_value(Value& value);
+  bool update_object(ObjectSpec& spec);
+  bool update_array(ArraySpec& spec);
+  bool update_node(GrammarNode& node);
+  void prune(Value& value);
+  void complete_object(ObjectSpec& spec);
+  void complete_array(ArraySpec& spec);
+};
+
+}  // namespace constrain

@@ -1,0 +1,248 @@
+"""Grammar IR -> the kernel's program: one pass over the nodes, each distinct node once.
+
+Regular subtrees become one expression (a lexeme); JSON nodes become values, objects and arrays;
+the rest becomes sequence, choice, repeat and rule nodes. This module decides nothing about
+satisfiability: the kernel computes shortest lengths, and `compile` reads them.
+
+Nesting is followed with Python's own recursion; what nests deeper than the interpreter allows
+is reported as `LimitError`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from constrain.errors import GrammarError, LimitError
+from constrain.grammar import ir
+from constrain.kernel import Compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from constrain.kernel import Engine
+    from constrain.limits import Limits
+
+# Universes of the kernel: plain text, and text inside a JSON string by escape mode.
+_TEXT = 0
+_UNIVERSE: dict[ir.Escapes, int] = {"minimal": 1, "any": 2}
+_UNBOUNDED = -1
+_MAX_DIVISOR = 2**63
+
+
+class Lowering:
+    """Lowers one grammar; `kernel` is the program being built."""
+
+    def __init__(self, grammar: ir.Grammar, engine: Engine, limits: Limits) -> None:
+        self.kernel = Compiled(engine, limits)
+        self._rules: Mapping[str, ir.Node] = grammar.rules
+        self._expressions: dict[tuple[int, int], int] = {}
+        self._keep: list[ir.Node] = []  # keeps ids of nodes in _expressions unique
+        self._regular: dict[int, bool] = {}
+        self._rule_nodes: dict[str, int] = {}
+        self._forms: dict[ir.JsonForm, int] = {}
+        self._universes: dict[int, int] = {}
+        self._values: dict[tuple[int, int], int] = {}
+        self._rule_values: dict[tuple[str, int], int] = {}
+        self.pointers: dict[int, str] = {}  # value -> JSON pointer, for messages
+
+    def run(self, root: ir.Node) -> int:
+        """Build everything; returns the root node of the finished program."""
+        try:
+            node = self._node(root)
+        except RecursionError:
+            what = "depth"
+            raise LimitError(what, 1000, 1000) from None
+        self.kernel.finish(node)
+        return node
+
+    # ------------------------------------------------------------------ nodes
+
+    def _node(self, node: ir.Node) -> int:
+        if self._is_regular(node):
+            return self.kernel.lexeme(self._expression(node, _TEXT))
+        match node:
+            case ir.Sequence(parts):
+                return self.kernel.sequence([self._node(p) for p in self._fuse(parts)])
+            case ir.Choice(alternatives, weights):
+                if weights:
+                    return self._weighted(alternatives, weights)
+                return self.kernel.choice([self._node(a) for a in alternatives])
+            case ir.Repeat(part, least, most):
+                bound = _UNBOUNDED if most is None else most
+                return self.kernel.repeat(self._node(part), least, bound)
+            case ir.Rule(name):
+                return self._rule(name)
+            case ir.JsonText(value, form):
+                return self.kernel.json(self._value(value, self._form(form)))
+            case _:
+                reason = f"{type(node).__name__} cannot stand outside a JSON text"
+                raise GrammarError(reason)
+
+    def _fuse(self, parts: tuple[ir.Node, ...]) -> list[ir.Node]:
+        """Neighbouring regular parts become one lexeme."""
+        fused: list[ir.Node] = []
+        run: list[ir.Node] = []
+        for part in parts:
+            if self._is_regular(part):
+                run.append(part)
+                continue
+            if run:
+                fused.append(ir.Sequence(tuple(run)))
+                run = []
+            fused.append(part)
+        if run:
+            fused.append(ir.Sequence(tuple(run)))
+        return fused
+
+    def _weighted(self, alternatives: tuple[ir.Node, ...], weights: tuple[float, ...]) -> int:
+        texts: list[tuple[bytes, float]] = []
+        for alternative, weight in zip(alternatives, weights, strict=True):
+            if not isinstance(alternative, ir.Literal):
+                reason = "weights need literal alternatives"
+                raise GrammarError(reason)
+            texts.append((alternative.text.encode(), weight))
+        return self.kernel.lexeme(self.kernel.weighted(texts))
+
+    def _rule(self, name: str) -> int:
+        known = self._rule_nodes.get(name)
+        if known is None:
+            known = self._rule_nodes[name] = self.kernel.rule()
+            self.kernel.set_rule(known, self._node(self._body(name)))
+        return known
+
+    def _body(self, name: str) -> ir.Node:
+        try:
+            return self._rules[name]
+        except KeyError:
+            reason = f"rule {name!r} is not defined"
+            raise GrammarError(reason) from None
+
+    def _is_regular(self, node: ir.Node) -> bool:
+        known = self._regular.get(id(node))
+        if known is None:
+            match node:
+                case ir.Sequence(parts):
+                    known = all(map(self._is_regular, parts))
+                case ir.Choice(alternatives, weights):
+                    known = not weights and all(map(self._is_regular, alternatives))
+                case ir.Repeat(part):
+                    known = self._is_regular(part)
+                case ir.Rule() | ir.JsonText() | ir.JsonValue():
+                    known = False
+                case _:
+                    known = True
+            self._keep.append(node)
+            self._regular[id(node)] = known
+        return known
+
+    # ------------------------------------------------------------ expressions
+
+    def _expression(self, node: ir.Node, universe: int) -> int:
+        key = (id(node), universe)
+        known = self._expressions.get(key)
+        if known is None:
+            known = self._build(node, universe)
+            self._keep.append(node)
+            self._expressions[key] = known
+        return known
+
+    def _all(self, nodes: tuple[ir.Node, ...], universe: int) -> list[int]:
+        return [self._expression(node, universe) for node in nodes]
+
+    def _build(self, node: ir.Node, universe: int) -> int:
+        kernel = self.kernel
+        match node:
+            case ir.JsonString(content, escapes):
+                inner = _UNIVERSE[escapes]
+                return kernel.quoted(self._expression(content, inner), inner)
+            case ir.Literal(text):
+                return kernel.literals([text.encode()], universe)
+            case ir.Chars(ranges):
+                return kernel.chars(list(ranges), universe)
+            case ir.OneOf(texts):
+                return kernel.literals([text.encode() for text in texts], universe)
+            case ir.Sequence(parts):
+                return kernel.concat(self._all(parts, universe))
+            case ir.Choice(alternatives):
+                return kernel.alternatives(self._all(alternatives, universe))
+            case ir.Repeat(part, least, most):
+                bound = _UNBOUNDED if most is None else most
+                return kernel.repeat_expr(self._expression(part, universe), least, bound)
+            case ir.Intersect(parts):
+                any_text = [] if parts else [kernel.any_text(universe)]
+                return kernel.intersection(any_text + self._all(parts, universe))
+            case ir.Complement(part):
+                return kernel.complement(self._expression(part, universe), universe)
+            case ir.MultipleOf(divisor):
+                if divisor >= _MAX_DIVISOR:
+                    what = "divisor"
+                    raise LimitError(what, divisor, _MAX_DIVISOR - 1)
+                return kernel.multiple(divisor)
+            case _:
+                reason = f"{type(node).__name__} is not regular"
+                raise GrammarError(reason)
+
+    # ------------------------------------------------------------------- JSON
+
+    def _form(self, form: ir.JsonForm) -> int:
+        known = self._forms.get(form)
+        if known is None:
+            known = self.kernel.form(
+                form.whitespace, form.property_order == "any", _UNIVERSE[form.escapes]
+            )
+            self._forms[form] = known
+            self._universes[known] = _UNIVERSE[form.escapes]
+        return known
+
+    def _value(self, node: ir.Node, form: int) -> int:
+        seen: list[tuple[str, int]] = []
+        while isinstance(node, ir.Rule):  # a rule that is another rule shares its value
+            key = (node.name, form)
+            known = self._rule_values.get(key)
+            if known is not None:
+                return known
+            seen.append(key)
+            node = self._body(node.name)
+            if len(seen) > len(self._rules):
+                reason = f"rule {seen[0][0]!r} refers to nothing but itself"
+                raise GrammarError(reason)
+        if not isinstance(node, ir.JsonValue):
+            reason = f"{type(node).__name__} is not a JSON value"
+            raise GrammarError(reason)
+        known = self._values.get((id(node), form))
+        if known is None:
+            known = self.kernel.value(form)
+            self._keep.append(node)
+            self._values[id(node), form] = known
+            for key in seen:
+                self._rule_values[key] = known
+            self._fill_value(known, node, form)
+        for key in seen:
+            self._rule_values[key] = known
+        return known
+
+    def _fill_value(self, value: int, node: ir.JsonValue, form: int) -> None:
+        scalar = 0 if node.scalar is None else self._expression(node.scalar, _TEXT)
+        objects = [self._object(case, form) for case in node.objects]
+        arrays = [self._array(case, form) for case in node.arrays]
+        self.kernel.set_value(value, scalar, objects, arrays)
+        self.pointers[value] = node.pointer
+
+    def _object(self, case: ir.JsonObject, form: int) -> int:
+        value = self._value
+        properties = [
+            (p.name.encode(), value(p.value, form), p.required) for p in case.properties
+        ]
+        additional = _UNBOUNDED if case.additional is None else value(case.additional, form)
+        universe = self._universes[form]
+        key = _UNBOUNDED if case.key is None else self._expression(case.key, universe)
+        most = _UNBOUNDED if case.max_properties is None else case.max_properties
+        return self.kernel.object(
+            form, properties, additional, key, case.min_properties, most
+        )
+
+    def _array(self, case: ir.JsonArray, form: int) -> int:
+        prefix = [self._value(item, form) for item in case.prefix]
+        items = _UNBOUNDED if case.items is None else self._value(case.items, form)
+        most = _UNBOUNDED if case.max_items is None else case.max_items
+        return self.kernel.array(form, prefix, items, case.min_items, most)

@@ -1,0 +1,59 @@
+"""JSON Schema -> grammar IR.
+
+The data flows: `document` (drafts, references) -> `keywords` and `values` (one schema's own
+demands) -> `normal` (combinators) -> `cases` (the normal form) -> `to_ir`. `numbers`,
+`decimals`, `strings` and `formats` know the scalar types, `exclusive` knows `oneOf`.
+
+Not done here: satisfiability across children, which the kernel decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from constrain.errors import SchemaError, shorten
+from constrain.grammar.ir import Escapes, Grammar, JsonForm, PropertyOrder, Whitespace
+from constrain.schema.document import Document, found, read_json
+from constrain.schema.to_ir import build
+
+__all__ = ["json_schema"]
+
+
+def json_schema(
+    schema: dict[str, Any] | bool | str,
+    *,
+    whitespace: Whitespace = "bounded",
+    property_order: PropertyOrder = "schema",
+    escapes: Escapes = "minimal",
+) -> Grammar:
+    """The grammar of the JSON texts that a JSON Schema allows.
+
+    Args:
+        schema: a schema as Python data, or as JSON text (whose decimals stay exact).
+        whitespace: "compact", "spaced" (after ':' and ','), "bounded" (nothing, one space, or
+            a newline with indentation) or "flexible" (all that RFC 8259 allows).
+        property_order: "schema": declared properties in the schema's order; "any".
+        escapes: "minimal": a character is escaped only where JSON demands it; "any".
+
+    Raises:
+        SchemaError: not a JSON Schema; says where, which keyword and what was found.
+        UnsupportedSchemaError: says something that is not supported exactly.
+        UnsatisfiableSchemaError: no value is valid, as far as the root alone tells.
+        LimitError: combinators nested too deep, or too many combinations of schemas.
+
+    Cost: linear in the size of the schema, but for conjunctions of recursive schemas.
+    """
+    form = JsonForm(whitespace, property_order, escapes)
+    for name, value, allowed in (
+        ("whitespace", whitespace, ("compact", "spaced", "bounded", "flexible")),
+        ("property_order", property_order, ("schema", "any")),
+        ("escapes", escapes, ("minimal", "any")),
+    ):
+        if value not in allowed:
+            reason = f"{name} must be one of {allowed}, not {shorten(value)}"
+            raise ValueError(reason)
+    parsed = read_json(schema) if isinstance(schema, str) else schema
+    if not isinstance(parsed, (dict, bool)):
+        reason = f"a schema must be an object or a boolean, not {found(parsed)}"
+        raise SchemaError(reason, value=parsed)
+    return build(Document(parsed), form)

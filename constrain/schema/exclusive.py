@@ -1,0 +1,176 @@
+"""`oneOf`: the values in exactly one of several normal forms.
+
+A branch keeps what it does not share with the others. Where two branches are seen to be
+disjoint (by value or range; by item count or one position's items; by one property's values,
+or a name required here and forbidden there) nothing is cut; else the other branch's
+complement is taken, where there is one (`negation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from constrain.schema.cases import (
+    NEVER,
+    ArrayCase,
+    Cases,
+    Need,
+    ObjectCase,
+    conjoin_arrays,
+    conjoin_objects,
+)
+from constrain.schema.negation import (
+    MAX_PRODUCTS,
+    NegateNeed,
+    complement_arrays,
+    complement_objects,
+)
+from constrain.schema.numbers import NumberCase, complement_numbers, conjoin_numbers
+from constrain.schema.strings import StringCase, complement_strings, conjoin_strings
+
+MAX_LOOKS = 2_000
+"""How many children one pair of branches may have looked into."""
+MAX_LOOK_DEPTH = 4
+
+CasesOf = Callable[[Need], Cases | None]
+Case = TypeVar("Case", NumberCase, StringCase, ArrayCase, ObjectCase)
+
+
+def exactly_one(branches: list[Cases], cases_of: CasesOf, negate: NegateNeed) -> Cases | None:
+    """The values in exactly one branch, or None where there are no cases for them.
+
+    Args:
+        branches: the normal form of each branch.
+        cases_of: normal form of a need; None where it is not known yet.
+        negate: the need that a need is not met.
+    """
+    words = repeated = 0
+    for cases in branches:
+        repeated |= words & cases.words
+        words |= cases.words
+    looks = _Looks(cases_of)
+    numbers = _once(
+        [cases.numbers for cases in branches],
+        lambda a, b: conjoin_numbers(a, b).is_empty, complement_numbers, conjoin_numbers,
+    )  # fmt: skip
+    strings = _once(
+        [cases.strings for cases in branches],
+        lambda a, b: conjoin_strings(a, b).is_empty, complement_strings, conjoin_strings,
+    )  # fmt: skip
+    arrays = _once(
+        [cases.arrays for cases in branches],
+        looks.disjoint_arrays, lambda c: complement_arrays(c, negate), conjoin_arrays,
+    )  # fmt: skip
+    of_objects = [cases.objects for cases in branches]
+    objects: tuple[ObjectCase, ...] | None
+    if looks.told_apart(of_objects):
+        objects = tuple(case for cases in of_objects for case in cases)
+    else:
+        objects = _once(
+            of_objects,
+            looks.disjoint_objects, lambda c: complement_objects(c, negate), conjoin_objects,
+        )  # fmt: skip
+    if numbers is None or strings is None or arrays is None or objects is None:
+        return None
+    return Cases(words & ~repeated, numbers, strings, arrays, objects)
+
+
+def _once(
+    groups: Sequence[tuple[Case, ...]],
+    disjoint: Callable[[Case, Case], bool],
+    complement: Callable[[tuple[Case, ...]], tuple[Case, ...] | None],
+    conjoin: Callable[[Case, Case], Case],
+) -> tuple[Case, ...] | None:
+    """The cases of each group without what other groups hold, or None if that has no case."""
+    result: list[Case] = []
+    for i, group in enumerate(groups):
+        kept = list(group)
+        for j, others in enumerate(groups):
+            shared = tuple(b for b in others if not all(disjoint(a, b) for a in kept))
+            if i == j or not shared:
+                continue
+            away = complement(shared)
+            if away is None:
+                return None
+            both = (conjoin(a, b) for a in kept for b in away)
+            kept = [case for case in both if not case.is_empty]
+            if len(kept) > MAX_PRODUCTS:
+                return None
+        result += kept
+    return tuple(result)
+
+
+class _Looks:
+    """Looks into children for a difference between two cases, a bounded number of times."""
+
+    def __init__(self, cases_of: CasesOf) -> None:
+        self._cases_of = cases_of
+        self._left = 0
+
+    def disjoint_arrays(self, a: ArrayCase, b: ArrayCase) -> bool:
+        """Whether no array is surely in both."""
+        self._left = MAX_LOOKS
+        return self._is_empty_array(conjoin_arrays(a, b), 0)
+
+    def disjoint_objects(self, a: ObjectCase, b: ObjectCase) -> bool:
+        """Whether no object is surely in both."""
+        self._left = MAX_LOOKS
+        return self._is_empty_object(conjoin_objects(a, b), 0)
+
+    def told_apart(self, groups: Sequence[tuple[ObjectCase, ...]]) -> bool:
+        """Whether one property, required everywhere, has other texts in every group."""
+        filled = [group for group in groups if group]
+        if len(filled) < 2:  # noqa: PLR2004  a pair is what can overlap
+            return True
+        names = frozenset.intersection(*(case.required for group in filled for case in group))
+        return any(self._has_own_texts(name, filled) for name in names)
+
+    def _has_own_texts(self, name: str, groups: Sequence[tuple[ObjectCase, ...]]) -> bool:
+        known: set[str] = set()
+        for group in groups:
+            texts: set[str] = set()
+            for case in group:
+                need = case.properties[name]
+                if need is NEVER:
+                    continue
+                cases = self._cases_of(need)
+                if cases is None or cases.words or cases.numbers:
+                    return False
+                if cases.arrays or cases.objects:
+                    return False
+                for string in cases.strings:
+                    if string.texts is None:
+                        return False
+                    texts.update(string.texts)
+            if not known.isdisjoint(texts):
+                return False
+            known |= texts
+        return True
+
+    def _is_empty_array(self, case: ArrayCase, depth: int) -> bool:
+        if case.is_empty:
+            return True
+        needs = [*case.prefix[: case.shortest]]
+        if case.shortest > len(case.prefix):
+            needs.append(case.items)
+        return any(self._cannot_be_met(need, depth) for need in needs)
+
+    def _is_empty_object(self, case: ObjectCase, depth: int) -> bool:
+        if case.is_empty:
+            return True
+        return any(self._cannot_be_met(case.properties[n], depth) for n in case.required)
+
+    def _cannot_be_met(self, need: Need, depth: int) -> bool:
+        """Whether surely no value meets a need."""
+        if need is NEVER:
+            return True
+        self._left -= 1
+        if not need or depth >= MAX_LOOK_DEPTH or self._left < 0:
+            return False
+        cases = self._cases_of(need)
+        if cases is None or cases.words or cases.numbers or cases.strings:
+            return False
+        return all(self._is_empty_array(case, depth + 1) for case in cases.arrays) and all(
+            self._is_empty_object(case, depth + 1) for case in cases.objects
+        )

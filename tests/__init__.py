@@ -1,0 +1,1 @@
+"""Tests of `constrain`; `oracle/` holds slow recognizers, `benchmarks/` measurements."""

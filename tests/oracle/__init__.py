@@ -1,0 +1,1 @@
+"""Slow, obviously right recognizers: what the kernel is compared with, and nothing else."""

@@ -1,0 +1,234 @@
+"""Objects and arrays of JSON Schema, with `jsonschema` as the oracle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from constrain.errors import SchemaError, UnsatisfiableSchemaError, UnsupportedSchemaError
+from constrain.grammar.ir import JsonObject, JsonValue, Rule
+from constrain.schema import json_schema
+from tests.oracle.json_text import accepts
+from tests.schema_verdicts import check_both_sides
+
+DRAFT7 = "http://json-schema.org/draft-07/schema#"
+
+
+@pytest.mark.parametrize(
+    ("schema", "valid", "invalid"),
+    [
+        (
+            {"type": "object", "properties": {"a": {"type": "string"}, "b": {}},
+             "required": ["a"]},
+            [{"a": ""}, {"a": "x", "b": None}, {"z": 1, "a": "x"}, {"b": [], "a": ""}],
+            [{}, {"a": 1}, {"b": 1}, [], "a"],
+        ),
+        (
+            {"properties": {"a": {"type": "string"}}},
+            [{}, {"a": ""}, 3, None, {"b": {"a": 1}}],
+            [{"a": 1}],
+        ),
+        (
+            {"type": "object", "properties": {"a": {}}, "additionalProperties": False},
+            [{}, {"a": 1}],
+            [{"b": 1}, {"a": 1, "b": 1}],
+        ),
+        (
+            {"type": "object", "properties": {"a": {}},
+             "additionalProperties": {"type": "integer"}},
+            [{"a": "x", "b": 1, "c": 2}, {}],
+            [{"b": "x"}, {"a": 1, "b": 1, "c": None}],
+        ),
+        (
+            {"type": "object", "required": ["x"], "additionalProperties": {"type": "null"}},
+            [{"x": None}, {"x": None, "y": None}],
+            [{}, {"x": 1}, {"y": None}],
+        ),
+        ({"properties": {"a": False}}, [{}, {"b": 1}, 1], [{"a": 1}, {"a": None, "b": 1}]),
+        ({"type": "object", "minProperties": 1, "maxProperties": 2},
+         [{"a": 1}, {"a": 1, "b": 2}], [{}, {"a": 1, "b": 2, "c": 3}]),
+        ({"type": "object", "properties": {"é\"/~%": {"type": "null"}}},
+         [{'é"/~%': None}], [{'é"/~%': 1}]),
+        ({"enum": [{"a": 1, "b": [True, {}]}, []]},
+         [{"a": 1, "b": [True, {}]}, {"b": [True, {}], "a": 1}, []],
+         [{"a": 1}, {"a": 1, "b": [True, {}], "c": 0}, {"a": 1, "b": [1, {}]}, {}, [1],
+          {"a": 2, "b": [True, {}]}, {"a": 1, "b": [True, {"z": 1}]}]),
+        ({"const": [0, False]}, [[0, False]], [[False, 0], [0, 0], [0], [0, False, 0]]),
+        ({"const": False}, [False], [0, None, ""]),
+        ({"enum": [1, None]}, [1, None], [True, 0, "1"]),
+        ({"enum": [{"a": 1}, {"a": "x"}], "properties": {"a": {"type": "string"}}},
+         [{"a": "x"}], [{"a": 1}]),
+        ({"dependentRequired": {"a": ["b", "c"]}},
+         [{}, {"b": 1}, {"a": 1, "b": 2, "c": 3}, "a"], [{"a": 1}, {"a": 1, "b": 2}]),
+        ({"dependentSchemas": {"a": {"properties": {"b": {"type": "null"}}}}},
+         [{"b": 1}, {"a": 1, "b": None}, {"a": 1}, 5], [{"a": 1, "b": 1}]),
+        ({"$schema": DRAFT7, "dependencies": {"a": ["b"], "c": {"required": ["d"]}}},
+         [{"a": 1, "b": 1}, {"c": 1, "d": 1}, {"b": 1}], [{"a": 1}, {"c": 1, "a": 1, "b": 1}]),
+    ],
+)  # fmt: skip
+def test_object_keywords(schema: Any, valid: list[Any], invalid: list[Any]) -> None:
+    check_both_sides(schema, valid, invalid)
+
+
+@pytest.mark.parametrize(
+    ("schema", "valid", "invalid"),
+    [
+        ({"type": "array", "items": {"type": "integer"}}, [[], [1], [1, 2]], [[1, "a"], {}]),
+        ({"items": {"type": "integer"}}, [[], "a", {"0": "a"}], [["a"]]),
+        ({"items": False}, [[], 1], [[1]]),
+        ({"type": "array", "minItems": 1, "maxItems": 2}, [[1], [1, 2]], [[], [1, 2, 3]]),
+        ({"prefixItems": [{"type": "string"}, {"type": "null"}]},
+         [[], ["a"], ["a", None], ["a", None, 3]], [[1], ["a", 1]]),
+        ({"prefixItems": [{"type": "string"}], "items": {"type": "integer"}},
+         [[], ["a"], ["a", 1, 2]], [["a", "b"], [1]]),
+        ({"prefixItems": [{}, {}], "items": False}, [[], [1], [1, 2]], [[1, 2, 3]]),
+        ({"prefixItems": [{}, False], "minItems": 1}, [[1]], [[], [1, 2]]),
+        ({"prefixItems": [{"const": 1}, {"const": 2}], "maxItems": 1}, [[], [1]], [[2], [1, 2]]),
+        ({"$schema": DRAFT7, "items": [{"type": "string"}], "additionalItems": {"type": "null"}},
+         [[], ["a"], ["a", None]], [[1], ["a", 1]]),
+        ({"$schema": DRAFT7, "items": [{}], "additionalItems": False}, [[], [1]], [[1, 2]]),
+        ({"$schema": DRAFT7, "items": {"type": "null"}, "additionalItems": False},
+         [[], [None, None]], [[1]]),
+        ({"$schema": DRAFT7, "prefixItems": [False]}, [[1]], []),
+        ({"uniqueItems": False, "type": "array"}, [[1, 1]], [1]),
+    ],
+)  # fmt: skip
+def test_array_keywords(schema: Any, valid: list[Any], invalid: list[Any]) -> None:
+    check_both_sides(schema, valid, invalid)
+
+
+@pytest.mark.parametrize(
+    ("schema", "valid", "invalid"),
+    [
+        (True, [1, None, "a", [], {"a": [{}]}], []),
+        ({}, [1, None, "a", [[]], {}], []),
+        ({"type": ["string", "null"]}, ["a", None], [1, [], False]),
+        ({"type": "boolean"}, [True, False], [0, "true", None]),
+        ({"type": ["integer", "number"]}, [1, 1.5, 1e9], ["1"]),
+        ({"type": ["array", "object"]}, [[], {}, [1], {"a": 1}], ["", 1, None]),
+        ({"type": ["integer", "boolean"], "enum": [1, 2.5, True, "x"]}, [1, True], [2.5, "x"]),
+    ],
+)
+def test_types(schema: Any, valid: list[Any], invalid: list[Any]) -> None:
+    check_both_sides(schema, valid, invalid)
+
+
+def test_items_as_an_array_are_understood_without_a_dialect() -> None:
+    grammar = json_schema({"items": [{"type": "string"}], "additionalItems": False})
+    assert accepts(grammar, '["a"]')
+    assert not accepts(grammar, '["a",1]')
+    assert not accepts(grammar, "[1]")
+
+
+def test_draft_4_knows_no_const() -> None:
+    schema = {"$schema": "http://json-schema.org/draft-04/schema#", "const": 1}
+    grammar = json_schema(schema)
+    assert accepts(grammar, "2")
+    assert grammar.notes == ("unknown keyword 'const' at #",)
+
+
+def test_declared_properties_keep_the_order_of_the_schema() -> None:
+    schema = {"properties": {"b": {}, "a": {}}, "required": ["z", "a"]}
+    body = json_schema(schema).rules["#"]
+    assert isinstance(body, JsonValue)
+    (case,) = body.objects
+    assert [(p.name, p.required) for p in case.properties] == [
+        ("b", False), ("a", True), ("z", True),
+    ]  # fmt: skip
+    assert isinstance(case, JsonObject)
+    assert case.pointer == "#"
+
+
+def test_equal_children_share_nodes() -> None:
+    body = json_schema({"properties": {"a": {"type": "string"}, "b": {"type": "string"}}}).rules["#"]
+    assert isinstance(body, JsonValue)
+    first, second = body.objects[0].properties
+    assert first.value is second.value
+    assert isinstance(body.objects[0].additional, Rule)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        False,
+        {"enum": []},
+        {"type": []},
+        {"type": "string", "enum": [1, 2]},
+        {"type": "array", "minItems": 3, "maxItems": 2},
+        {"type": "array", "minItems": 2, "prefixItems": [{}, False]},
+        {"type": "object", "required": ["a"], "additionalProperties": False},
+        {"type": "object", "required": ["a", "b"], "maxProperties": 1},
+        {"type": "object", "minProperties": 2, "properties": {"a": {}},
+         "additionalProperties": False},
+        {"type": "object", "required": ["a"], "properties": {"a": {"enum": []}}},
+        {"type": "object", "required": ["\ud800"]},
+    ],
+)  # fmt: skip
+def test_what_is_plainly_empty_is_unsatisfiable(schema: Any) -> None:
+    with pytest.raises(UnsatisfiableSchemaError) as caught:
+        json_schema(schema)
+    assert caught.value.pointer == "#"
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword"),
+    [
+        ({"properties": []}, "properties"),
+        ({"required": "a"}, "required"),
+        ({"required": [1]}, "required"),
+        ({"required": True}, "required"),
+        ({"prefixItems": {}}, "prefixItems"),
+        ({"minItems": -1}, "minItems"),
+        ({"maxProperties": None}, "maxProperties"),
+        ({"dependentRequired": []}, "dependentRequired"),
+        ({"dependentRequired": {"a": {}}}, "dependentRequired"),
+        ({"dependencies": {"a": 3}}, "dependencies"),
+        ({"anyOf": []}, "anyOf"),
+        ({"oneOf": {}}, "oneOf"),
+    ],
+)
+def test_malformed_container_keywords_are_named(schema: dict[str, Any], keyword: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        json_schema({"additionalProperties": schema})
+    assert (caught.value.pointer, caught.value.keyword) == ("#/additionalProperties", keyword)
+
+
+@pytest.mark.parametrize(
+    ("schema", "pointer"),
+    [
+        ({"items": 3}, "#/items"),
+        ({"properties": {"a/b": None}}, "#/properties/a~1b"),
+        ({"properties": {"a": {"anyOf": [{}, [1]]}}}, "#/properties/a/anyOf/1"),
+        ({"additionalProperties": "no"}, "#/additionalProperties"),
+    ],
+)
+def test_what_is_no_schema_is_named(schema: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(SchemaError, match="must be an object or a boolean") as caught:
+        json_schema(schema)
+    assert caught.value.pointer == pointer
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("uniqueItems", True),
+        ("contains", {"type": "null"}),
+        ("unevaluatedItems", False),
+        ("patternProperties", {"^a": {}, "b$": {"type": "null"}}),
+        ("propertyNames", {"minLength": 1}),
+        ("unevaluatedProperties", False),
+        ("$dynamicRef", "#a"),
+        ("$recursiveRef", "#"),
+    ],
+)
+def test_what_is_not_supported_is_refused_where_it_binds(keyword: str, value: Any) -> None:
+    with pytest.raises(UnsupportedSchemaError) as caught:
+        json_schema({"properties": {"a": {keyword: value}}})
+    assert (caught.value.pointer, caught.value.keyword) == ("#/properties/a", keyword)
+    assert caught.value.value == value
+
+
+def test_an_unsupported_keyword_of_another_type_is_void() -> None:
+    assert accepts(json_schema({"type": "string", "uniqueItems": True}), '"a"')
+    assert accepts(json_schema({"type": "array", "propertyNames": {"minLength": 3}}), "[]")
