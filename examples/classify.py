@@ -13,6 +13,11 @@ REVIEWS = (
     "It broke after two days and nobody answers my letters. Awful.",
     "It is a chair. One can sit on it.",
 )
+SHOTS = (
+    "Review: Great service and a wonderful meal.\nMood: positive\n\n"
+    "Review: The screen was cracked, never again.\nMood: negative\n\n"
+    "Review: It is a blue cup with a handle.\nMood: neutral\n\n"
+)
 LABELS = ("positive", "negative", "neutral")
 
 
@@ -21,9 +26,9 @@ def main() -> None:
     model = constrain.load()
     plain = constrain.choice(LABELS)
     leaning = constrain.choice({"positive": 0.0, "negative": 0.0, "neutral": 1.5})
-    sampling = constrain.Sampling(temperature=0.7, seed=1)
+    sampling = constrain.Sampling(temperature=0.0)  # the likeliest label
     for review in REVIEWS:
-        prompt = f"Review: {review}\nIs the review {', '.join(LABELS)}? Answer: "
+        prompt = f"{SHOTS}Review: {review}\nMood: "
         for name, grammar in (("plain", plain), ("leaning", leaning)):
             result = model.generate(prompt, grammar, sampling=sampling, max_tokens=16)
             probability = math.exp(sum(result.masked_logprobs))

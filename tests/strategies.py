@@ -6,6 +6,8 @@ The one place that knows how to make random inputs; what makes schemas is in
 
 from __future__ import annotations
 
+from functools import cache
+
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -13,9 +15,11 @@ from constrain.grammar import ir
 from tests.vocabularies import CROSSING, JSON_LETTERS, single_bytes
 
 LETTERS = "ab"
+RULES = ("x", "y", "z")
 ANY_TEXT = ir.Repeat(ir.Chars(((0, 0x10FFFF),)))
 
 
+@cache
 def _bounds(most: int = 3) -> SearchStrategy[tuple[int, int | None]]:
     """A minimum with a maximum not below it, or none."""
     return st.tuples(st.integers(0, most), st.none() | st.integers(0, most)).map(
@@ -30,6 +34,7 @@ def _chars(letters: str) -> SearchStrategy[ir.Node]:
     return one | st.just(every) | st.just(ir.Chars(((points[0], points[-1]),)))
 
 
+@cache
 def _leaves(letters: str) -> SearchStrategy[ir.Node]:
     word = st.text(letters, max_size=3)
     return st.one_of(
@@ -48,6 +53,7 @@ def _composed(parts: SearchStrategy[ir.Node]) -> SearchStrategy[ir.Node]:
     )
 
 
+@cache
 def regular_nodes(letters: str = LETTERS, max_leaves: int = 6) -> SearchStrategy[ir.Node]:
     """Regular nodes over a few letters, intersections and complements among them."""
 
@@ -58,13 +64,20 @@ def regular_nodes(letters: str = LETTERS, max_leaves: int = 6) -> SearchStrategy
     return st.recursive(_leaves(letters), longer, max_leaves=max_leaves)
 
 
+@cache
+def _bodies(letters: str, n_rules: int) -> SearchStrategy[ir.Node]:
+    """Bodies of rules that may refer to so many rules."""
+    leaves = _leaves(letters) | st.sampled_from([ir.Rule(name) for name in RULES[:n_rules]])
+    return st.recursive(leaves, _composed, max_leaves=6)
+
+
 @st.composite
 def rule_grammars(draw: DrawFn, letters: str = LETTERS) -> ir.Grammar:
-    """Context-free grammars of up to three rules: recursive, nullable, ambiguous, some empty."""
-    names = ["x", "y", "z"][: draw(st.integers(1, 3))]
-    leaves = _leaves(letters) | st.sampled_from([ir.Rule(name) for name in names])
-    body = st.recursive(leaves, _composed, max_leaves=6)
-    return ir.Grammar(ir.Rule("x"), {name: draw(body) for name in names})
+    """Context-free grammars of up to three rules: recursive, nullable, ambiguous."""
+    names = RULES[: draw(st.integers(1, 3))]
+    return ir.Grammar(
+        ir.Rule("x"), {name: draw(_bodies(letters, len(names))) for name in names}
+    )
 
 
 def grammars(letters: str = LETTERS) -> SearchStrategy[ir.Grammar]:
@@ -72,6 +85,7 @@ def grammars(letters: str = LETTERS) -> SearchStrategy[ir.Grammar]:
     return regular_nodes(letters).map(ir.Grammar) | rule_grammars(letters)
 
 
+@cache
 def json_forms() -> SearchStrategy[ir.JsonForm]:
     """All text forms of JSON."""
     return st.builds(
@@ -93,6 +107,7 @@ INTEGER = ir.Sequence(
 )
 
 
+@cache
 def scalars(escapes: ir.Escapes) -> SearchStrategy[ir.Node]:
     """Scalar cases: strings of all kinds, integers, the three words."""
     contents = st.one_of(st.just(ANY_TEXT), regular_nodes("ab", max_leaves=3))
@@ -129,6 +144,7 @@ def json_arrays(draw: DrawFn, values: SearchStrategy[ir.Node]) -> ir.JsonArray:
     return ir.JsonArray(prefix, draw(st.none() | values), least, most)
 
 
+@cache
 def json_values(escapes: ir.Escapes, *, recursive: bool = False) -> SearchStrategy[ir.Node]:
     """JSON values two or three levels deep; with `recursive` some refer to rule `v`."""
     leaves: SearchStrategy[ir.Node] = scalars(escapes).map(ir.JsonValue)
@@ -148,7 +164,7 @@ def json_values(escapes: ir.Escapes, *, recursive: bool = False) -> SearchStrate
 
 @st.composite
 def json_grammars(draw: DrawFn) -> ir.Grammar:
-    """Whole JSON grammars in any text form, some of them recursive, some with no text at all."""
+    """Whole JSON grammars in any text form, some recursive, some with no text at all."""
     form = draw(json_forms())
     recursive = draw(st.booleans())
     value = draw(json_values(form.escapes, recursive=recursive))

@@ -5,13 +5,16 @@ The runs on the real model are in test_cli_model.py.
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 import math
 import re
 import shlex
 import sys
+import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -24,9 +27,10 @@ from constrain.errors import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from constrain.grammar.ir import Grammar
+
+ROOT = Path(__file__).resolve().parent.parent
 
 YEAR_SCHEMA = {
     "type": "object",
@@ -486,4 +490,10 @@ def test_the_examples_of_the_help_parse(
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
-    assert capsys.readouterr().out == f"constrain {constrain.__version__}\n"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    try:
+        installed = importlib.metadata.version(project["name"])
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("the package runs from its source tree, without metadata")
+    assert installed == project["version"]
+    assert capsys.readouterr().out == f"constrain {installed}\n"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from constrain.driver.cache import SequenceCache, common_prefix
+from constrain.driver.forced import CanonicalTokenizer
 from constrain.driver.loop import Loop
 from constrain.driver.sequence import Output, Request, text_mask
 from constrain.driver.stream import Stream
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from constrain.automaton import Matcher
-
     from constrain.driver.result import Result
 
 VOCABULARY = Vocabulary(TOKENS, [END], [CONTROL])
+CANONICAL = CanonicalTokenizer(tokenize, TOKENS)
 PROMPT = tokenize(b"Write a person: ")
 PEOPLE = people()
-SHORTEST = 'ab"c'
 
 
 def output(
@@ -46,7 +46,7 @@ def output(
         matcher=matcher,
         stop=stop,
     )
-    return Output(request, VOCABULARY, tokenize, n_ctx)
+    return Output(request, VOCABULARY, CANONICAL, n_ctx)
 
 
 def run(model: ToyModel, *outputs: Output, reuse: bool = True) -> list[Result]:
@@ -81,6 +81,18 @@ def test_forced_tokens_ride_with_the_sampled_one_in_a_single_call() -> None:
     assert sampled.data in (b"A", b"B")
     assert sampled.n_allowed == 2
     assert result.n_model_calls == model.n_calls
+
+
+def test_a_token_is_held_back_only_where_a_longer_one_may_come() -> None:
+    # The vocabulary has '":' and '": "'. Before a number only the first can come, and the
+    # digit is the one choice; before a string the model may choose between them.
+    number = ToyModel()
+    run(number, output(['{"ok":1}', '{"ok":2}']))
+    assert len(number.decoded) == 1
+    assert TOKENS[number.held[0][-1]] == b'":'
+    either = ToyModel()
+    run(either, output(['{"ok": "1"}', '{"ok": 2}']))
+    assert TOKENS[either.decoded[0][0].token_ids[-1]] == b"k"
 
 
 def test_a_text_without_any_choice_needs_no_model_call() -> None:

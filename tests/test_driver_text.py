@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from constrain.driver.forced import canonical_tokenizer
+from constrain.driver.forced import CanonicalTokenizer
 from constrain.driver.text import TextAssembler
 
 
@@ -64,7 +64,7 @@ TOKENS = [b"", b"na", b"me", b" ", b"\n", b"x", b" na", b"\xc3", b"\xa9", b"|"]
 
 
 def test_canonical_tokens_are_taken_as_the_tokenizer_gives_them() -> None:
-    tokenize = canonical_tokenizer(lambda data: {b"name": [1, 2]}[data], TOKENS)
+    tokenize = CanonicalTokenizer(lambda data: {b"name": [1, 2]}[data], TOKENS)
     assert list(tokenize(b"name")) == [1, 2]
 
 
@@ -75,12 +75,12 @@ def test_a_space_that_the_tokenizer_puts_before_a_text_is_left_out() -> None:
         return [6, 2]  # " name" for "name"
 
     # after the anchor: [" ", "\n", "me"] spells "me" only, the next anchors spell " name"
-    assert list(canonical_tokenizer(sentencepiece, TOKENS)(b"name")) == []
+    assert list(CanonicalTokenizer(sentencepiece, TOKENS)(b"name")) == []
 
     def kept_apart(data: bytes) -> list[int]:
         return [3, 4, 1, 2] if data == b"\nname" else [6, 2]
 
-    assert list(canonical_tokenizer(kept_apart, TOKENS)(b"name")) == [1, 2]
+    assert list(CanonicalTokenizer(kept_apart, TOKENS)(b"name")) == [1, 2]
 
 
 def test_bytes_without_whole_characters_have_no_canonical_tokens() -> None:
@@ -88,6 +88,6 @@ def test_bytes_without_whole_characters_have_no_canonical_tokens() -> None:
         assert data == b"na"
         return [1]
 
-    spelled = canonical_tokenizer(tokenize, TOKENS)
+    spelled = CanonicalTokenizer(tokenize, TOKENS)
     assert list(spelled(b"\xa9")) == []
     assert list(spelled(b"na\xc3")) == [1]

@@ -26,7 +26,7 @@ needs_model = [
 def printed(program: str) -> str:
     """What a program prints; it must end well and say nothing on standard error."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / program)],
+        [sys.executable, str(EXAMPLES / program)],
         cwd=EXAMPLES.parent,
         env={"PYTHONPATH": str(EXAMPLES.parent), "PYTHONUTF8": "1"},
         capture_output=True,

@@ -8,7 +8,8 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
@@ -34,9 +35,13 @@ WITHOUT_MODEL = [code for code in PYTHON if not re.search(r"\bmodel\.|constrain\
 
 def run_blocks(codes: Iterable[str]) -> None:
     """Run blocks one after the other, as one program."""
-    names: dict[str, Any] = {"__name__": "readme", "constrain": constrain}
-    for code in codes:
-        exec(compile(code, "README.md", "exec"), names)  # noqa: S102 - our own text
+    program = ModuleType("readme_program")
+    program.__dict__["constrain"] = constrain
+    with pytest.MonkeyPatch.context() as patch:
+        # Where pydantic looks up the names of a model's annotations.
+        patch.setitem(sys.modules, program.__name__, program)
+        for code in codes:
+            exec(compile(code, "README.md", "exec"), program.__dict__)  # noqa: S102 - our own text
 
 
 def test_the_first_two_commands_are_one_line_each() -> None:
@@ -109,6 +114,12 @@ BINDING = {
     "multipleOf": {"multipleOf": 3, "type": "integer"},
     "anyOf": {"anyOf": [{"type": "null"}, {"type": "string"}]},
     "$ref": {"$ref": "#/$defs/a", "$defs": {"a": {"type": "null"}}},
+    "$anchor": {"$ref": "#a", "$defs": {"a": {"$anchor": "a", "type": "null"}}},
+    "$dynamicRef": {"$dynamicRef": "#a", "$defs": {"a": {"$dynamicAnchor": "a"}}},
+    "$recursiveRef": {
+        "$schema": "https://json-schema.org/draft/2019-09/schema",
+        "items": {"$recursiveRef": "#"},
+    },
     "$defs": {"$ref": "#/$defs/a", "$defs": {"a": {"type": "null"}}},
     "definitions": {"$ref": "#/definitions/a", "definitions": {"a": {"type": "null"}}},
     "allOf": {"allOf": [{"minimum": 1}, {"maximum": 2}]},
@@ -156,7 +167,7 @@ def test_a_keyword_is_supported_as_the_table_says(keyword: str, support: str) ->
     if support.startswith("error"):
         with pytest.raises(constrain.UnsupportedSchemaError) as caught:
             constrain.json_schema(schema)
-        assert caught.value.keyword in {keyword, "if"}
+        assert caught.value.keyword == keyword
         assert caught.value.pointer.startswith("#")
     else:
         assert constrain.json_schema(schema).notes == ()

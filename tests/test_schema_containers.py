@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from constrain.errors import SchemaError, UnsatisfiableSchemaError, UnsupportedSchemaError
-from constrain.grammar.ir import JsonObject, JsonValue, Rule
-from constrain.schema import json_schema
+from constrain.grammar.ir import JsonObject, JsonValue, Node, Rule
+from constrain.schema import json_schema, keys
+from tests.oracle import characters
 from tests.oracle.json_text import accepts
 from tests.schema_verdicts import check_both_sides
+from tests.strategies import LETTERS, regular_nodes
 
 DRAFT7 = "http://json-schema.org/draft-07/schema#"
 
@@ -19,8 +23,11 @@ DRAFT7 = "http://json-schema.org/draft-07/schema#"
     ("schema", "valid", "invalid"),
     [
         (
-            {"type": "object", "properties": {"a": {"type": "string"}, "b": {}},
-             "required": ["a"]},
+            {
+                "type": "object",
+                "properties": {"a": {"type": "string"}, "b": {}},
+                "required": ["a"],
+            },
             [{"a": ""}, {"a": "x", "b": None}, {"z": 1, "a": "x"}, {"b": [], "a": ""}],
             [{}, {"a": 1}, {"b": 1}, [], "a"],
         ),
@@ -35,8 +42,11 @@ DRAFT7 = "http://json-schema.org/draft-07/schema#"
             [{"b": 1}, {"a": 1, "b": 1}],
         ),
         (
-            {"type": "object", "properties": {"a": {}},
-             "additionalProperties": {"type": "integer"}},
+            {
+                "type": "object",
+                "properties": {"a": {}},
+                "additionalProperties": {"type": "integer"},
+            },
             [{"a": "x", "b": 1, "c": 2}, {}],
             [{"b": "x"}, {"a": 1, "b": 1, "c": None}],
         ),
@@ -46,29 +56,152 @@ DRAFT7 = "http://json-schema.org/draft-07/schema#"
             [{}, {"x": 1}, {"y": None}],
         ),
         ({"properties": {"a": False}}, [{}, {"b": 1}, 1], [{"a": 1}, {"a": None, "b": 1}]),
-        ({"type": "object", "minProperties": 1, "maxProperties": 2},
-         [{"a": 1}, {"a": 1, "b": 2}], [{}, {"a": 1, "b": 2, "c": 3}]),
-        ({"type": "object", "properties": {"é\"/~%": {"type": "null"}}},
-         [{'é"/~%': None}], [{'é"/~%': 1}]),
-        ({"enum": [{"a": 1, "b": [True, {}]}, []]},
-         [{"a": 1, "b": [True, {}]}, {"b": [True, {}], "a": 1}, []],
-         [{"a": 1}, {"a": 1, "b": [True, {}], "c": 0}, {"a": 1, "b": [1, {}]}, {}, [1],
-          {"a": 2, "b": [True, {}]}, {"a": 1, "b": [True, {"z": 1}]}]),
+        (
+            {"type": "object", "minProperties": 1, "maxProperties": 2},
+            [{"a": 1}, {"a": 1, "b": 2}],
+            [{}, {"a": 1, "b": 2, "c": 3}],
+        ),
+        (
+            {"type": "object", "properties": {'é"/~%': {"type": "null"}}},
+            [{'é"/~%': None}],
+            [{'é"/~%': 1}],
+        ),
+        (
+            {"enum": [{"a": 1, "b": [True, {}]}, []]},
+            [{"a": 1, "b": [True, {}]}, {"b": [True, {}], "a": 1}, []],
+            [
+                {"a": 1},
+                {"a": 1, "b": [True, {}], "c": 0},
+                {"a": 1, "b": [1, {}]},
+                {},
+                [1],
+                {"a": 2, "b": [True, {}]},
+                {"a": 1, "b": [True, {"z": 1}]},
+            ],
+        ),
         ({"const": [0, False]}, [[0, False]], [[False, 0], [0, 0], [0], [0, False, 0]]),
         ({"const": False}, [False], [0, None, ""]),
         ({"enum": [1, None]}, [1, None], [True, 0, "1"]),
-        ({"enum": [{"a": 1}, {"a": "x"}], "properties": {"a": {"type": "string"}}},
-         [{"a": "x"}], [{"a": 1}]),
-        ({"dependentRequired": {"a": ["b", "c"]}},
-         [{}, {"b": 1}, {"a": 1, "b": 2, "c": 3}, "a"], [{"a": 1}, {"a": 1, "b": 2}]),
-        ({"dependentSchemas": {"a": {"properties": {"b": {"type": "null"}}}}},
-         [{"b": 1}, {"a": 1, "b": None}, {"a": 1}, 5], [{"a": 1, "b": 1}]),
-        ({"$schema": DRAFT7, "dependencies": {"a": ["b"], "c": {"required": ["d"]}}},
-         [{"a": 1, "b": 1}, {"c": 1, "d": 1}, {"b": 1}], [{"a": 1}, {"c": 1, "a": 1, "b": 1}]),
+        (
+            {"enum": [{"a": 1}, {"a": "x"}], "properties": {"a": {"type": "string"}}},
+            [{"a": "x"}],
+            [{"a": 1}],
+        ),
+        (
+            {"dependentRequired": {"a": ["b", "c"]}},
+            [{}, {"b": 1}, {"a": 1, "b": 2, "c": 3}, "a"],
+            [{"a": 1}, {"a": 1, "b": 2}],
+        ),
+        (
+            {"dependentSchemas": {"a": {"properties": {"b": {"type": "null"}}}}},
+            [{"b": 1}, {"a": 1, "b": None}, {"a": 1}, 5],
+            [{"a": 1, "b": 1}],
+        ),
+        (
+            {"$schema": DRAFT7, "dependencies": {"a": ["b"], "c": {"required": ["d"]}}},
+            [{"a": 1, "b": 1}, {"c": 1, "d": 1}, {"b": 1}],
+            [{"a": 1}, {"c": 1, "a": 1, "b": 1}],
+        ),
     ],
-)  # fmt: skip
+)
 def test_object_keywords(schema: Any, valid: list[Any], invalid: list[Any]) -> None:
     check_both_sides(schema, valid, invalid)
+
+
+NULL = {"type": "null"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "valid", "invalid"),
+    [
+        (
+            {"patternProperties": {"^x": NULL}, "additionalProperties": False},
+            [{}, {"x": None, "xy": None}, 3],
+            [{"x": 1}, {"y": None}, {"ax": None}],
+        ),
+        (
+            {
+                "properties": {"x1": {"type": ["null", "integer"]}, "y": {}},
+                "patternProperties": {"^x": NULL},
+                "additionalProperties": False,
+            },
+            [{"y": 1, "x1": None, "x2": None}],
+            [{"x1": 1}, {"z": None}, {"x2": 1}],
+        ),
+        ({"patternProperties": {"^x": False}}, [{}, {"y": 1}], [{"x": 1}, {"xx": 1, "y": 1}]),
+        ({"patternProperties": {".*": NULL}}, [{}, {"a": None}], [{"a": 1}]),
+        (
+            {"properties": {"a": {}}, "patternProperties": {".*": NULL}, "required": ["b"]},
+            [{"b": None}, {"a": None, "b": None}],
+            [{"b": 1}, {"a": 1, "b": None}, {"a": None}],
+        ),
+        (
+            {
+                "patternProperties": {"a": NULL, "b": NULL, "^ab$": False},
+                "additionalProperties": False,
+            },
+            [{"a": None, "b": None, "aab": None}],
+            [{"ab": None}, {"c": None}, {"a": 1}],
+        ),
+        (
+            {"patternProperties": {"^[a-c]{2,3}$": {}}, "additionalProperties": False},
+            [{"ab": 1, "abc": 2}],
+            [{"a": 1}, {"abca": 1}, {"ad": 1}],
+        ),
+        (
+            {
+                "required": ["x-a", "b"],
+                "patternProperties": {"^x-": NULL},
+                "additionalProperties": NULL,
+            },
+            [{"x-a": None, "b": None}, {"x-a": None, "b": None, "c": None}],
+            [{"x-a": 1, "b": None}, {"x-a": None}, {"x-a": None, "b": None, "c": 1}],
+        ),
+        (
+            {
+                "allOf": [
+                    {"patternProperties": {"^x": NULL}, "additionalProperties": False},
+                    {"properties": {"xa": {}, "y": {}}, "required": ["xa"]},
+                ]
+            },
+            [{"xa": None}, {"xa": None, "xb": None}],
+            [{}, {"xa": 1}, {"xa": None, "y": None}],
+        ),
+        (
+            {"propertyNames": {"maxLength": 2}, "properties": {"a": NULL, "abc": {}}},
+            [{}, {"a": None, "ab": 1}],
+            [{"abc": 1}, {"xyz": 1}, {"a": 1}],
+        ),
+        ({"propertyNames": {"enum": ["a", 1]}}, [{}, {"a": 1}], [{"b": 1}, {"1": 1}]),
+        ({"propertyNames": {"pattern": "^a"}, "minProperties": 1}, [{"ab": 1}], [{}, {"b": 1}]),
+        ({"propertyNames": False}, [{}, 1], [{"": 1}]),
+        (
+            {
+                "propertyNames": {"pattern": "^[a-z]+$"},
+                "patternProperties": {"^[A-Z]": False, "^b": False},
+            },
+            [{"a": 1, "cb": 2}],
+            [{"b": 1}, {"A": 1}, {"1": 1}],
+        ),
+        (
+            {
+                "allOf": [
+                    {"patternProperties": {"^x": {}}, "additionalProperties": False},
+                    {"patternProperties": {"y$": {}}, "additionalProperties": False},
+                ]
+            },
+            [{}, {"xy": 1, "x.y": 1}],
+            [{"x": 1}, {"y": 1}],
+        ),
+    ],
+)
+def test_pattern_properties(schema: Any, valid: list[Any], invalid: list[Any]) -> None:
+    check_both_sides({"type": ["object", "integer"], **schema}, valid, invalid)
+
+
+@given(regular_nodes(), st.text(LETTERS, max_size=5))
+def test_names_are_matched_as_the_oracle_matches(node: Node, name: str) -> None:
+    assert keys.matches(node, name) == characters.matches(node, name)
 
 
 @pytest.mark.parametrize(
@@ -78,22 +211,42 @@ def test_object_keywords(schema: Any, valid: list[Any], invalid: list[Any]) -> N
         ({"items": {"type": "integer"}}, [[], "a", {"0": "a"}], [["a"]]),
         ({"items": False}, [[], 1], [[1]]),
         ({"type": "array", "minItems": 1, "maxItems": 2}, [[1], [1, 2]], [[], [1, 2, 3]]),
-        ({"prefixItems": [{"type": "string"}, {"type": "null"}]},
-         [[], ["a"], ["a", None], ["a", None, 3]], [[1], ["a", 1]]),
-        ({"prefixItems": [{"type": "string"}], "items": {"type": "integer"}},
-         [[], ["a"], ["a", 1, 2]], [["a", "b"], [1]]),
+        (
+            {"prefixItems": [{"type": "string"}, {"type": "null"}]},
+            [[], ["a"], ["a", None], ["a", None, 3]],
+            [[1], ["a", 1]],
+        ),
+        (
+            {"prefixItems": [{"type": "string"}], "items": {"type": "integer"}},
+            [[], ["a"], ["a", 1, 2]],
+            [["a", "b"], [1]],
+        ),
         ({"prefixItems": [{}, {}], "items": False}, [[], [1], [1, 2]], [[1, 2, 3]]),
         ({"prefixItems": [{}, False], "minItems": 1}, [[1]], [[], [1, 2]]),
-        ({"prefixItems": [{"const": 1}, {"const": 2}], "maxItems": 1}, [[], [1]], [[2], [1, 2]]),
-        ({"$schema": DRAFT7, "items": [{"type": "string"}], "additionalItems": {"type": "null"}},
-         [[], ["a"], ["a", None]], [[1], ["a", 1]]),
+        (
+            {"prefixItems": [{"const": 1}, {"const": 2}], "maxItems": 1},
+            [[], [1]],
+            [[2], [1, 2]],
+        ),
+        (
+            {
+                "$schema": DRAFT7,
+                "items": [{"type": "string"}],
+                "additionalItems": {"type": "null"},
+            },
+            [[], ["a"], ["a", None]],
+            [[1], ["a", 1]],
+        ),
         ({"$schema": DRAFT7, "items": [{}], "additionalItems": False}, [[], [1]], [[1, 2]]),
-        ({"$schema": DRAFT7, "items": {"type": "null"}, "additionalItems": False},
-         [[], [None, None]], [[1]]),
+        (
+            {"$schema": DRAFT7, "items": {"type": "null"}, "additionalItems": False},
+            [[], [None, None]],
+            [[1]],
+        ),
         ({"$schema": DRAFT7, "prefixItems": [False]}, [[1]], []),
         ({"uniqueItems": False, "type": "array"}, [[1, 1]], [1]),
     ],
-)  # fmt: skip
+)
 def test_array_keywords(schema: Any, valid: list[Any], invalid: list[Any]) -> None:
     check_both_sides(schema, valid, invalid)
 
@@ -134,14 +287,18 @@ def test_declared_properties_keep_the_order_of_the_schema() -> None:
     assert isinstance(body, JsonValue)
     (case,) = body.objects
     assert [(p.name, p.required) for p in case.properties] == [
-        ("b", False), ("a", True), ("z", True),
-    ]  # fmt: skip
+        ("b", False),
+        ("a", True),
+        ("z", True),
+    ]
     assert isinstance(case, JsonObject)
     assert case.pointer == "#"
 
 
 def test_equal_children_share_nodes() -> None:
-    body = json_schema({"properties": {"a": {"type": "string"}, "b": {"type": "string"}}}).rules["#"]
+    body = json_schema(
+        {"properties": {"a": {"type": "string"}, "b": {"type": "string"}}}
+    ).rules["#"]
     assert isinstance(body, JsonValue)
     first, second = body.objects[0].properties
     assert first.value is second.value
@@ -159,12 +316,16 @@ def test_equal_children_share_nodes() -> None:
         {"type": "array", "minItems": 2, "prefixItems": [{}, False]},
         {"type": "object", "required": ["a"], "additionalProperties": False},
         {"type": "object", "required": ["a", "b"], "maxProperties": 1},
-        {"type": "object", "minProperties": 2, "properties": {"a": {}},
-         "additionalProperties": False},
+        {
+            "type": "object",
+            "minProperties": 2,
+            "properties": {"a": {}},
+            "additionalProperties": False,
+        },
         {"type": "object", "required": ["a"], "properties": {"a": {"enum": []}}},
         {"type": "object", "required": ["\ud800"]},
     ],
-)  # fmt: skip
+)
 def test_what_is_plainly_empty_is_unsatisfiable(schema: Any) -> None:
     with pytest.raises(UnsatisfiableSchemaError) as caught:
         json_schema(schema)
@@ -215,8 +376,6 @@ def test_what_is_no_schema_is_named(schema: dict[str, Any], pointer: str) -> Non
         ("uniqueItems", True),
         ("contains", {"type": "null"}),
         ("unevaluatedItems", False),
-        ("patternProperties", {"^a": {}, "b$": {"type": "null"}}),
-        ("propertyNames", {"minLength": 1}),
         ("unevaluatedProperties", False),
         ("$dynamicRef", "#a"),
         ("$recursiveRef", "#"),
@@ -229,6 +388,13 @@ def test_what_is_not_supported_is_refused_where_it_binds(keyword: str, value: An
     assert caught.value.value == value
 
 
+def test_different_demands_on_undeclared_keys_are_refused() -> None:
+    schema = {"items": {"patternProperties": {"^a": {}, "b$": {"type": "null"}}}}
+    with pytest.raises(UnsupportedSchemaError) as caught:
+        json_schema(schema)
+    assert (caught.value.pointer, caught.value.keyword) == ("#/items", "patternProperties")
+
+
 def test_an_unsupported_keyword_of_another_type_is_void() -> None:
     assert accepts(json_schema({"type": "string", "uniqueItems": True}), '"a"')
-    assert accepts(json_schema({"type": "array", "propertyNames": {"minLength": 3}}), "[]")
+    assert accepts(json_schema({"type": "array", "unevaluatedProperties": False}), "[]")

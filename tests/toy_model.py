@@ -170,11 +170,12 @@ class ListMatcher:
         if token_id != END:
             self._done += TOKENS[token_id]
 
-    def forced_tokens(self, tokenize: Callable[[bytes], Sequence[int]]) -> list[int]:
-        """Canonical tokens of the common beginning.
+    def copy(self) -> ListMatcher:
+        twin = ListMatcher([])
+        twin._texts, twin._done = self._texts, self._done
+        return twin
 
-        The last one is held back if text follows and a longer token could take its place.
-        """
+    def forced_bytes(self) -> bytes:
         rests = self._rests()
         common = b""
         while (
@@ -182,12 +183,7 @@ class ListMatcher:
             and len({r[: len(common) + 1] for r in rests}) == 1
         ):
             common = rests[0][: len(common) + 1]
-        found = list(tokenize(common))
-        if rests == (common,) or not found:
-            return found
-        last = TOKENS[found[-1]]
-        longer = any(t.startswith(last) and t != last for t in _PLAIN)
-        return found[:-1] if longer else found
+        return common
 
 
 @lru_cache(maxsize=10_000)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import math
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
-
-import constrain
 
 _DESCRIPTION = (
     "Make a language model write only what a schema, regex or list of choices allows."
@@ -61,14 +60,20 @@ def build_parser() -> ArgumentParser:
         description=_DESCRIPTION,
         epilog="`constrain COMMAND --help` shows the options of a command, with examples.",
     )
-    parser.add_argument(
-        "--version", action="version", version=f"constrain {constrain.__version__}"
-    )
+    parser.add_argument("--version", action="version", version=f"constrain {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_generate(_command(commands, "generate", _GENERATE, _GENERATE_EXAMPLES))
     _add_check(_command(commands, "check", _CHECK, _CHECK_EXAMPLES))
     _add_models(_command(commands, "models", _MODELS, _MODELS_EXAMPLES))
     return parser
+
+
+def _version() -> str:
+    """The version of the installed distribution; a source tree without one has none."""
+    try:
+        return importlib.metadata.version("constrain-decoding")
+    except importlib.metadata.PackageNotFoundError:
+        return "(source tree, not installed)"
 
 
 def _command(

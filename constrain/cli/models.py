@@ -30,8 +30,9 @@ def run(options: Namespace) -> int:
     """
     paths = [checked_model(path) for path in options.paths]
     for path in paths or [default_model()]:
+        description = describe(path)
         print(path if paths else f"{path} (default)")
-        for name, value in describe(path).items():
+        for name, value in description.items():
             print(f"  {name + ':':<16}{value}")
     return 0
 

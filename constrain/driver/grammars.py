@@ -8,10 +8,9 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from constrain.automaton import CompiledGrammar, compile
-from constrain.grammar_of import as_grammar
-
 from constrain.errors import VocabularyError
 from constrain.grammar.ir import Grammar
+from constrain.grammar_of import as_grammar
 
 if TYPE_CHECKING:
     from constrain.limits import Limits

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from constrain.driver.cache import SequenceCache
 from constrain.driver.chat import ChatTemplate, Message
 from constrain.driver.files import checked_model, default_model, default_threads
-from constrain.driver.forced import canonical_tokenizer
+from constrain.driver.forced import CanonicalTokenizer
 from constrain.driver.grammars import GrammarCache
 from constrain.driver.llama import ContextOptions, LlamaContext, LlamaWeights
 from constrain.driver.loop import Loop
@@ -106,7 +106,7 @@ class Model:
         self._closed = False
         self.vocabulary = Vocabulary.from_llama(weights.pointer)
         self._grammars = GrammarCache(self.vocabulary, Limits())
-        self._canonical = canonical_tokenizer(
+        self._canonical = CanonicalTokenizer(
             lambda data: weights.tokenize(data, control=False), self.vocabulary.tokens
         )
         self._contexts: list[LlamaContext] = []

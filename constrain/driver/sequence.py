@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from constrain.automaton import Matcher
-
-    from constrain.driver.forced import Tokenize
+    from constrain.driver.forced import CanonicalTokenizer
     from constrain.driver.protocol import Logits, MaskWords
     from constrain.grammar.ir import Grammar
     from constrain.sampling import Sample, Sampler
@@ -66,7 +65,7 @@ class Output:
     Args:
         request: what to write.
         vocabulary: the bytes of the tokens.
-        tokenize: the model's tokenizer, see `forced.canonical_tokenizer`.
+        tokenize: the model's tokenizer, for forced text.
         n_ctx: tokens that prompt and output together may have.
 
     Raises:
@@ -75,7 +74,7 @@ class Output:
     """
 
     def __init__(
-        self, request: Request, vocabulary: Vocabulary, tokenize: Tokenize, n_ctx: int
+        self, request: Request, vocabulary: Vocabulary, tokenize: CanonicalTokenizer, n_ctx: int
     ) -> None:
         n_prompt = len(request.prompt)
         if n_prompt >= n_ctx:
@@ -221,7 +220,7 @@ class Output:
             if self.remaining <= 0:
                 self._finish_complete(matcher)
                 return
-            if self._take_forced(matcher, matcher.forced_tokens(self._tokenize)):
+            if self._take_forced(matcher, self._tokenize.forced(matcher, self._mask)):
                 continue
             matcher.fill_mask(self._mask)
             only = _only_token(self._mask)

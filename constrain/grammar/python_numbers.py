@@ -19,6 +19,7 @@ from typing import Any
 from constrain.grammar import python_patterns
 
 _KEPT_DIGITS = sys.float_info.dig  # 15: decimals of so many digits survive a double
+_LARGEST_FINITE = 1e100  # one digit is one level of the automaton; 309 would be too deep
 Real = int | float | Decimal
 
 
@@ -50,11 +51,13 @@ def float_schema(bounds: Bounds, *, finite: bool) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "number"}
     if bounds.multiple_of is not None:
         schema["multipleOf"] = bounds.multiple_of
+    schema |= _beyond_zero(bounds)
     lows = [_up(bounds.ge, strict=False), _up(bounds.gt, strict=True)]
     highs = [_down(bounds.le, strict=False), _down(bounds.lt, strict=True)]
     if finite:
-        lows.append(-sys.float_info.max)
-        highs.append(sys.float_info.max)
+        lows.append(-_LARGEST_FINITE)
+        highs.append(_LARGEST_FINITE)
+        schema["$comment"] = "up to 1e100, as bounded numbers are written without exponent"
     low = max((value for value in lows if value is not None), default=-math.inf)
     high = min((value for value in highs if value is not None), default=math.inf)
     if low > -math.inf:
@@ -65,8 +68,11 @@ def float_schema(bounds: Bounds, *, finite: bool) -> dict[str, Any]:
 
 
 def _up(bound: Real | None, *, strict: bool) -> float | None:
-    """The smallest double whose shortest text is above (or at) the bound."""
-    if bound is None:
+    """The smallest double whose shortest text is above (or at) the bound; None: no bound.
+
+    Nor is one given for "above 0": that double, 5e-324, has 324 digits; see `_beyond_zero`.
+    """
+    if bound is None or (strict and bound == 0):
         return None
     value = float(bound)
     if not math.isfinite(value):
@@ -81,8 +87,17 @@ def _down(bound: Real | None, *, strict: bool) -> float | None:
     if bound is None:
         return None
     mirrored = _up(-bound, strict=strict)
-    assert mirrored is not None, bound
-    return -mirrored
+    return None if mirrored is None else -mirrored
+
+
+def _beyond_zero(bounds: Bounds) -> dict[str, Any]:
+    """The bounds "above 0" and "below 0", as they are.
+
+    Texts that pydantic rounds to 0 (of at least 324 zeros) are not left out: the automaton
+    for them would have as many states.
+    """
+    named = {"exclusiveMinimum": bounds.gt, "exclusiveMaximum": bounds.lt}
+    return {name: 0 for name, bound in named.items() if bound is not None and bound == 0}
 
 
 def _exact(bound: Real) -> Decimal:
@@ -142,7 +157,7 @@ def _decimal_numbers(
         highs = [_down(bounds.le, strict=False), _down(bounds.lt, strict=True), limit]
         low = Decimal(repr(max(value for value in lows if value is not None)))
         high = Decimal(repr(min(value for value in highs if value is not None)))
-        return _numbers(low, high, {})
+        return _numbers(low, high, _beyond_zero(bounds))
     step = Fraction(1, 10**places)
     largest = 10 ** (digits - places) - step
     if bounds.multiple_of is not None:

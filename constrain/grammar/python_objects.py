@@ -11,13 +11,22 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from constrain.errors import SchemaError, UnsupportedSchemaError
-from constrain.grammar import python_patterns
+from constrain.grammar import python_numbers, python_patterns
 
 Schema = dict[str, Any]
 
 _ANNOTATIONS = {"title", "description", "default", "examples", "deprecated"}
 _DATA = {"default", "const", "enum", "examples", "discriminator"}  # hold values, no schemas
 _MAPS = {"properties", "patternProperties", "$defs", "dependentSchemas"}
+_COMPARISONS = {
+    "gt": "exclusiveMinimum",
+    "ge": "minimum",
+    "lt": "exclusiveMaximum",
+    "le": "maximum",
+    "multiple_of": "multipleOf",
+}
+_UNPUSHED = ("max_digits", "decimal_places", "allow_inf_nan")
+_LENGTHS = {"string": "Length", "array": "Items", "object": "Properties"}
 _JSON_STRING = r'"(?:[^"\\\u0000-\u001f]|\\["\\/bfnrt])*"'
 _SYNTAX = "^$\\.*+?()[]{}|/"
 
@@ -107,6 +116,8 @@ def finished(document: Schema) -> Schema:
     for place, schema in list(_subschemas(document)):
         _require_tags(schema, definitions)
         _make_format_exact(schema, place)
+    for place, schema in list(_subschemas(document)):
+        _push_constraints(schema, place, definitions)
     if not definitions:
         del document["$defs"]
     return document
@@ -157,6 +168,64 @@ def _subschemas(document: Schema) -> Iterator[tuple[str, Schema]]:
                 waiting += [(f"{place}/{key}/{i}", part) for i, part in enumerate(value)]
             elif key not in _DATA:
                 waiting.append((f"{place}/{key}", value))
+
+
+def _push_constraints(schema: Schema, place: str, definitions: Schema) -> None:
+    """Move constraints on a union, or on a reference, to the types that they are for.
+
+    Pydantic publishes them beside the union, by its own names (`gt`) or as `minLength`, where
+    they say nothing.
+    """
+    mixed = "anyOf" in schema or "$ref" in schema
+    names = {
+        *_COMPARISONS,
+        *_UNPUSHED,
+        *(("minLength", "maxLength", "pattern") if mixed else ()),
+    }
+    given = {name: schema.pop(name) for name in names if name in schema}
+    if given:
+        _tighten(schema, given, place, definitions)
+
+
+def _tighten(schema: Schema, given: Schema, place: str, definitions: Schema) -> None:
+    """Apply constraints, named as pydantic names them, to a schema, in place."""
+    while "$ref" in schema:
+        schema.update(definitions[schema.pop("$ref").removeprefix("#/$defs/")])
+    if "anyOf" in schema:
+        schema["anyOf"] = [dict(branch) for branch in schema["anyOf"]]
+        for branch in schema["anyOf"]:
+            _tighten(branch, given, place, definitions)
+        return
+    kind = schema.get("type")
+    for name, value in given.items():
+        if kind == "integer" and name in _COMPARISONS:
+            added = {_COMPARISONS[name]: value}
+        elif kind == "number" and name in _COMPARISONS:
+            bounds = python_numbers.Bounds(**{name: value})
+            added = python_numbers.float_schema(bounds, finite=False)
+        elif kind in _LENGTHS and name in ("minLength", "maxLength"):
+            added = {name[:3] + _LENGTHS[kind]: value}
+        else:
+            raise UnsupportedSchemaError(
+                f"the constraint {name}={value!r} does not fit every type of the union; put it "
+                "on the type that it is for",
+                pointer=place,
+            )
+        _combine(schema, added, place)
+
+
+def _combine(schema: Schema, added: Schema, place: str) -> None:
+    for name, value in added.items():
+        if name == "type" or schema.get(name, value) == value:
+            schema[name] = value
+        elif name.startswith(("min", "exclusiveMin")):
+            schema[name] = max(schema[name], value)
+        elif name.startswith(("max", "exclusiveMax")):
+            schema[name] = min(schema[name], value)
+        else:
+            raise UnsupportedSchemaError(
+                "two different constraints", pointer=place, keyword=name, value=value
+            )
 
 
 def bytes_schema(min_length: int | None, max_length: int | None, encoding: str) -> Schema:

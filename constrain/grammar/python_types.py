@@ -8,7 +8,8 @@ Where only some spellings of a value are allowed, every *value* can still be pro
 exceptions carry a `$comment`.
 
 Not seen, as they are code: validator functions, `PlainValidator`, discriminator functions. What
-they refuse is refused by `from_json`. Nor are jiter's own bounds: 4 300 digits, depth 200.
+they refuse is refused by `from_json`. Nor are jiter's own bounds (4 300 digits, depth 200), nor
+texts of over 300 zeros that pydantic rounds to 0 where it wants more than 0.
 """
 
 from __future__ import annotations

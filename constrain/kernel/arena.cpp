@@ -18,7 +18,7 @@ CellId Arena::cell(const Cell& c, const CellFacts& facts) {
 
 ConfigId Arena::config(Threads& threads) {
   std::sort(threads.begin(), threads.end());
-  threads.erase(std::unique(threads.begin(), threads.end()), threads.end());
+  threads.truncate(std::unique(threads.begin(), threads.end()));
   static_assert(sizeof(Thread) == 2 * sizeof(uint32_t));
   return configs.intern(reinterpret_cast<const uint32_t*>(threads.data()), threads.size() * 2);
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core.h"
+#include "inline_vector.h"
 #include "tables.h"
 
 namespace constrain {
@@ -32,7 +33,7 @@ struct Thread {
     return cell != o.cell ? cell < o.cell : lexeme < o.lexeme;
   }
 };
-using Threads = std::vector<Thread>;
+using Threads = InlineVector<Thread, 4>;
 
 enum class FrameKind : uint8_t { kRoot, kSequence, kRepeat, kValue, kObject, kArray };
 enum class Phase : uint8_t { kFirst, kNext, kKey, kValue, kAfter };

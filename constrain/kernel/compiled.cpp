@@ -83,18 +83,13 @@ bool Compiled::can_continue(ConfigId config) const {
 // A few tokens are kept as a list at once; a dense mask only when it is asked for again, since
 // copying it costs as much as most masks do.
 void Compiled::memoize(ConfigId config, const uint64_t* mask) {
-  const uint32_t n_words = engine->tables.n_words();
-  uint32_t n_allowed = 0;
-  for (uint32_t i = 0; i < n_words; ++i)
-    n_allowed += static_cast<uint32_t>(__builtin_popcountll(mask[i]));
   auto [entry, first] = arena_->masks.try_emplace(config);
   TokenSet& set = entry->second;
-  if (n_allowed <= 256) {
-    for (uint32_t i = 0; i < n_words; ++i)
-      for (uint64_t word = mask[i]; word; word &= word - 1)
-        set.ids.push_back(i * 64 + static_cast<uint32_t>(__builtin_ctzll(word)));
+  const std::vector<uint32_t>* listed = masker_->listed();
+  if (listed && engine->complete) {
+    set.ids = *listed;
   } else if (!first && arena_->mask_bytes < limits.arena_bytes / 2) {
-    set.words.assign(mask, mask + n_words);
+    set.words.assign(mask, mask + engine->tables.n_words());
   }
   arena_->mask_bytes += set.bytes();
 }

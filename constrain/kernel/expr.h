@@ -117,6 +117,8 @@ class ExprPool {
 
   // One character of a set, made by chars(): no match is the beginning of another.
   bool is_character(ExprId e) const { return characters_.contains(e); }
+  // The same with counts rounded so that the language is larger (`up`) or smaller (widen.cpp).
+  ExprId rounded(ExprId e, bool up);
   const Expr& node(ExprId e) const { return nodes_[e]; }
   const ExprFacts& facts(ExprId e) const { return facts_[e]; }
   const ByteSet& byte_set(uint32_t id) const { return sets_[id]; }
@@ -162,6 +164,7 @@ class ExprPool {
   ExprId derive_literals(const Expr& e, uint8_t byte);
   ExprId derive_quoted(const Expr& e, uint8_t byte);
   ExprId derive_multiple(const Expr& e, uint8_t byte);
+  ExprId rounded_repeat(const Expr& e, bool up);
   ExprId make_quoted(ExprId inner, uint32_t escape, EscapeMode mode);
   bool reaches(ExprId inner, uint32_t escape, EscapeMode mode);
   ExprId chars_of_set(uint32_t ranges, Universe universe);
@@ -201,6 +204,7 @@ class ExprPool {
   std::unordered_map<SearchKey, uint32_t, SearchHash> lengths_;
   std::unordered_map<uint64_t, bool> reach_;
   std::unordered_map<uint32_t, ByteSet> loops_;
+  std::unordered_map<uint64_t, ExprId> rounded_;
   SpanInterner range_sets_;
   std::unordered_map<uint64_t, ExprId> chars_;  // (range set, universe) -> expression
   std::unordered_set<ExprId> characters_;

@@ -13,18 +13,21 @@ std::string Compiled::shortest_completion(ConfigId config) {
   Threads at = threads(config);
   uint32_t left = machine_->potential(at);
   while (left > 0) {
-    // Follow one best thread: some first byte of it brings the end nearer.
-    const auto best = std::min_element(at.begin(), at.end(), [&](const Thread& a, const Thread& b) {
-      return machine_->potential(a) < machine_->potential(b);
-    });
-    const ByteSet bytes = machine_->first_bytes(*best);
+    // Only the best threads matter; a lexeme that may end here has one that goes on after it.
+    Threads best;
+    ByteSet bytes;
+    for (const Thread& t : at) {
+      if (machine_->potential(t) > left) continue;
+      best.push_back(t);
+      bytes = bytes | machine_->first_bytes(t);
+    }
     uint32_t least = kInfinite;
     Threads nearest;
     char byte = 0;
     for (unsigned b = 0; b < 256 && least >= left; ++b) {
       if (!bytes.has(static_cast<uint8_t>(b))) continue;
       Threads next;
-      machine_->step(*best, static_cast<uint8_t>(b), next);
+      machine_->step(best, static_cast<uint8_t>(b), next);
       const uint32_t after = machine_->potential(next);
       if (after >= least) continue;
       least = after;

@@ -211,7 +211,7 @@ void Machine::close_key(const Key& key, CellId id, Threads& out) {
     cell.a = spec.additional;
   }
   cell.phase = Phase::kValue;
-  Closure work{out, {}, {}};
+  Closure work = closure(out);
   read_value(cell, cell.a, kPlaceColon, work);
   run(work);
 }
@@ -223,7 +223,7 @@ void Machine::close_unnamed(CellId id, Threads& out) {
   cell.state = state_after(spec, state, kNone, state[kUsedNames]);
   cell.a = spec.additional;
   cell.phase = Phase::kValue;
-  Closure work{out, {}, {}};
+  Closure work = closure(out);
   read_value(cell, cell.a, kPlaceColon, work);
   run(work);
 }

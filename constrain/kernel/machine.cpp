@@ -2,6 +2,12 @@
 
 namespace constrain {
 
+Machine::Closure Machine::closure(Threads& out) {
+  pending_.clear();
+  done_.clear();
+  return {out, pending_, done_};
+}
+
 void Machine::Closure::push(Task::Kind kind, uint32_t x, uint32_t y) {
   const Task task{kind, x, y};
   // A closure is short; one that has seen a task need not run it again (nullable loops end).
@@ -40,13 +46,13 @@ void Machine::run(Closure& work) {
 }
 
 void Machine::start(Threads& out) {
-  Closure work{out, {}, {}};
+  Closure work = closure(out);
   start_node(program_.root, 0, work);
   run(work);
 }
 
 void Machine::finish(CellId cell, uint32_t tag, Threads& out) {
-  Closure work{out, {}, {}};
+  Closure work = closure(out);
   finish_tag(cell, tag, work);
   run(work);
 }
@@ -69,7 +75,7 @@ void Machine::step(const Thread& thread, uint8_t byte, Threads& out) {
     out.push_back({next, thread.cell});
     return;
   }
-  Closure work{out, {}, {}};
+  Closure work = closure(out);
   work.push(Task::kAdd, next, thread.cell);
   run(work);
 }
@@ -78,7 +84,7 @@ void Machine::step(const Threads& threads, uint8_t byte, Threads& out) {
   for (const Thread& thread : threads) step(thread, byte, out);
   if (out.size() > 1) {
     std::sort(out.begin(), out.end());
-    out.erase(std::unique(out.begin(), out.end()), out.end());
+    out.truncate(std::unique(out.begin(), out.end()));
   }
   if (out.size() > limits_.threads)
     throw LimitExceeded("threads", static_cast<double>(out.size()), limits_.threads);

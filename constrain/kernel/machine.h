@@ -57,9 +57,10 @@ class Machine {
   // The work of one closure.
   struct Closure {
     Threads& out;
-    std::vector<Task> pending, done;
+    std::vector<Task>&pending, &done;
     void push(Task::Kind kind, uint32_t x, uint32_t y);
   };
+  Closure closure(Threads& out);  // closures do not nest: they share their work lists
   void run(Closure& work);
   void start_node(uint32_t node, CellId parent, Closure& work);
   void complete(CellId cell, Closure& work);
@@ -97,6 +98,7 @@ class Machine {
   ExprPool& pool_;
   Arena& arena_;
   const Limits& limits_;
+  std::vector<Task> pending_, done_;
 };
 
 }  // namespace constrain

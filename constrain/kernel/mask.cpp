@@ -7,17 +7,21 @@ namespace {
 // A tree this small is stepped through rather than split into a table of its own.
 constexpr uint32_t kSmallTree = 8;
 
+// Masks up to about this many tokens are remembered as lists.
+constexpr size_t kListed = 1024;
+
 }  // namespace
 
 void Masker::add_set(const TokenSet& set) {
-  if (blank_ && !set.words.empty()) {  // the first dense set is copied, not merged
+  if (set.words.empty()) {
+    add_tokens(set.ids.data(), set.ids.data() + set.ids.size());
+    return;
+  }
+  listable_ = false;
+  if (blank_) {  // the first dense set is copied, not merged
     std::copy(set.words.begin(), set.words.end(), mask_);
     blank_ = false;
     return;
-  }
-  if (blank_) {
-    std::fill_n(mask_, tables_.n_words(), 0);
-    blank_ = false;
   }
   set.add_to(mask_);
 }
@@ -29,6 +33,8 @@ void Masker::add_tokens(const uint32_t* begin, const uint32_t* end) {
     blank_ = false;
   }
   for (const uint32_t* t = begin; t != end; ++t) mask_[*t >> 6] |= uint64_t{1} << (*t & 63);
+  listable_ &= listed_.size() < kListed;
+  if (listable_) listed_.insert(listed_.end(), begin, end);
 }
 
 bool Masker::first_visit(TrieId trie, const Thread& thread) {
@@ -40,12 +46,15 @@ bool Masker::first_visit(TrieId trie, const Thread& thread) {
 
 void Masker::fill(const Threads& threads, uint64_t* mask) {
   mask_ = mask;
-  blank_ = true;
+  blank_ = listable_ = true;
+  listed_.clear();
   visits_.clear();
   uncertain_.clear();
   for (const Thread& thread : threads) walk(Tables::kVocabulary, thread, false);
   if (blank_) std::fill_n(mask_, tables_.n_words(), 0);
-  if (!uncertain_.empty()) verify(threads);
+  if (uncertain_.empty()) return;
+  listable_ = false;
+  verify(threads);
 }
 
 void Masker::verify(const Threads& threads) {
@@ -88,7 +97,8 @@ void Masker::walk(TrieId trie, const Thread& thread, bool name_open) {
 
 void Masker::walk_bytes(TrieId id, const Thread& thread, bool name_open) {
   const Trie& trie = tables_.trie(id);
-  std::vector<Threads> states{{thread}};
+  std::vector<Threads> states(1);
+  states[0].push_back(thread);
   std::vector<uint32_t> n_quotes{0};
   for (uint32_t node = 1; node < trie.size();) {
     const uint32_t depth = trie.depth(node);
@@ -190,6 +200,7 @@ void Masker::walk_other(TrieId id, const Key& key, CellId cell,
     for (const LexemeTable::Exit& exit : table.exits)
       for (const Thread& next : after) walk(exit.trie, next, true);
   }
+  if (!taken.empty()) listable_ = false;
   for (const uint32_t t : taken) mask_[t >> 6] &= ~(uint64_t{1} << (t & 63));
 }
 

@@ -16,6 +16,8 @@ class Masker {
 
   // Writes the whole mask (tables.n_words() 64-bit words) of the text tokens after `threads`.
   void fill(const Threads& threads, uint64_t* mask);
+  // After fill: the tokens allowed, if they came one by one and are few (else nullptr).
+  const std::vector<uint32_t>* listed() const { return listable_ ? &listed_ : nullptr; }
 
   // Tokens with a bias and the bias, for weighted choices among `threads` (design: weight of the
   // best alternative still reachable minus that of the present state; natural logarithm).
@@ -53,6 +55,8 @@ class Masker {
   Tables& tables_;
   uint64_t* mask_ = nullptr;
   bool blank_ = true;                // nothing has been written yet
+  bool listable_ = true;
+  std::vector<uint32_t> listed_;
   std::vector<Visit> visits_;
   std::vector<uint32_t> uncertain_;  // tokens to be checked byte by byte
 };

@@ -2,6 +2,13 @@
 
 namespace constrain {
 
+namespace {
+
+// Sets up to this size are lists: setting single bits costs more than merging a bitset beyond.
+constexpr size_t kListed = 512;
+
+}  // namespace
+
 void TokenSet::add_to(uint64_t* mask) const {
   for (size_t i = 0; i < words.size(); ++i) mask[i] |= words[i];
   for (const uint32_t id : ids) mask[id >> 6] |= uint64_t{1} << (id & 63);
@@ -20,6 +27,7 @@ void Tables::clear() {
   tables_.clear();
   sets_.clear();
   families_.clear();
+  differences_.clear();
   subtrees_.clear();
   tries_.resize(1);
   memory_ = 0;
@@ -28,7 +36,7 @@ void Tables::clear() {
 const TokenSet* Tables::make_set(std::vector<uint32_t> ids) {
   sets_.push_back(std::make_unique<TokenSet>());
   TokenSet& set = *sets_.back();
-  if (ids.size() * 4 > size_t{n_words()} * 8) {
+  if (ids.size() > kListed) {
     set.words.assign(n_words(), 0);
     for (const uint32_t id : ids) set.words[id >> 6] |= uint64_t{1} << (id & 63);
   } else {
@@ -126,6 +134,10 @@ LexemeTable& Tables::general(TrieId id, ExprId q, bool want_exits) {
     for (uint32_t tag = 0; tags; tags >>= 1, ++tag)
       if (tags & 1) table.exits.push_back({tag, make_trie(result.exited, tag)});
     table.has_exits = true;
+    if (id == kVocabulary) {
+      std::sort(result.exited.begin(), result.exited.end());
+      table.exited = std::move(result.exited);
+    }
   }
   return table;
 }
@@ -201,6 +213,10 @@ const LexemeTable& Tables::table(TrieId trie, ExprId q, bool want_exits) {
         pool_.node(e.a).kind == ExprKind::kRepeat && pool_.is_character(pool_.node(e.a).a)) {
       const Expr repeated = pool_.node(e.a);
       return tables_[q] = counted(family_of(repeated.a, e.c), repeated.b, repeated.c);
+    }
+    if (is_wide(q)) {
+      const ExprId low = pool_.rounded(q, false), high = pool_.rounded(q, true);
+      if (low != q && high != q && low != ExprPool::kEmptyExpr) return between(q, low, high);
     }
   }
   return general(trie, q, want_exits);

@@ -27,6 +27,11 @@ namespace constrain {
 
 using TrieId = uint32_t;
 
+struct Exited {  // a token that went on after its lexeme ended
+  uint32_t tag, token, rest;  // rest: bytes that remain
+  auto operator<=>(const Exited&) const = default;
+};
+
 struct TokenSet {
   std::vector<uint64_t> words;  // a bitset, or empty
   std::vector<uint32_t> ids;    // a list, if the bitset is empty
@@ -42,6 +47,7 @@ struct LexemeTable {
   const TokenSet* inside = nullptr;
   std::vector<Exit> exits;
   bool has_exits = false;  // exits are computed when first asked for
+  std::vector<Exited> exited;  // for the vocabulary: what the exits were made of, sorted
 };
 
 class Tables {
@@ -63,9 +69,6 @@ class Tables {
   void clear();
 
  private:
-  struct Exited {  // a token that went on after its lexeme ended
-    uint32_t tag, token, rest;  // rest: bytes that remain
-  };
   struct CountedString {
     struct Inside {
       uint32_t n_chars, token;
@@ -79,7 +82,16 @@ class Tables {
     std::unordered_map<uint64_t, LexemeTable> tables;  // by (least, most) characters to come
   };
   struct Walk;
+  // What two languages around a state disagree on.
+  struct Between {
+    std::vector<uint32_t> inside;
+    std::vector<Exited> exits;
+  };
 
+  bool is_wide(ExprId q);
+  const LexemeTable& between(ExprId q, ExprId low, ExprId high);
+  const Between& difference(ExprId low, ExprId high);
+  LexemeTable settle(ExprId q, const LexemeTable& low, const Between& open);
   LexemeTable& general(TrieId trie, ExprId q, bool want_exits);
   const LexemeTable& counted(CountedString& family, uint32_t min, uint32_t max);
   CountedString& family_of(ExprId character, uint32_t mode);
@@ -98,6 +110,7 @@ class Tables {
   std::unordered_map<uint64_t, LexemeTable> tables_;
   std::vector<std::unique_ptr<TokenSet>> sets_;
   std::unordered_map<uint64_t, std::unique_ptr<CountedString>> families_;
+  std::unordered_map<uint64_t, std::unique_ptr<Between>> differences_;
   std::unordered_map<uint64_t, TrieId> subtrees_;
   uint64_t memory_ = 0;
 };

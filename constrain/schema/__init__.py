@@ -1,8 +1,9 @@
 """JSON Schema -> grammar IR.
 
 The data flows: `document` (drafts, references) -> `keywords` and `values` (one schema's own
-demands) -> `normal` (combinators) -> `cases` (the normal form) -> `to_ir`. `numbers`,
-`decimals`, `strings` and `formats` know the scalar types, `exclusive` knows `oneOf`.
+demands) -> `normal` (combinators; `implications` for `if` and its kin, `negation` for `not`,
+`exclusive` for `oneOf`) -> `cases` (the normal form) -> `to_ir`. `numbers`, `decimals`,
+`strings` and `formats` know the scalar types, `keys` knows patterns of keys.
 
 Not done here: satisfiability across children, which the kernel decides.
 """

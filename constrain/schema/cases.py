@@ -8,16 +8,15 @@ undecided disjunctions (obligations) would be further fields of the object and a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from constrain.errors import LimitError
-from constrain.schema.document import Draft, Place, Scope
+from constrain.grammar.ir import Complement
+from constrain.schema.document import Draft, Need, Scope
+from constrain.schema.keys import KeyClass, both_of, matches, rest_of
 from constrain.schema.numbers import ANY_NUMBER, NumberCase, conjoin_numbers
-from constrain.schema.strings import ANY_STRING, StringCase, conjoin_strings
-
-Need: TypeAlias = tuple[Place, ...]
-"""The schemas that must all hold for a child; `()` is no demand, `NEVER` cannot be met."""
+from constrain.schema.strings import ANY_STRING, StringCase, conjoin_strings, content, union
 
 NEVER: Final[Need] = ((False, "", Scope(Draft("", frozenset(), frozenset()))),)
 
@@ -32,19 +31,21 @@ class Negation(dict[str, Any]):
 
 NULL, FALSE, TRUE = 1, 2, 4
 MAX_CASES = 4_096
+MAX_CLASSES = 256
 
 
 @dataclass(slots=True, eq=False)
 class ObjectCase:
-    """Objects with declared properties; every other key has the need `additional`.
+    """Objects with declared properties; other keys have needs by class, or `additional`.
 
     Attributes:
         properties: needs of the declared names, in order. A name that must not occur has the
             need `NEVER`.
         required: names that must occur; each is declared.
-        additional: need of all other keys.
+        additional: need of the keys neither declared nor in a class.
         shortest, longest: number of members.
         pointer: where it came from.
+        classes: disjoint classes of undeclared keys.
     """
 
     properties: dict[str, Need] = field(default_factory=dict)
@@ -53,6 +54,17 @@ class ObjectCase:
     shortest: int = 0
     longest: int | None = None
     pointer: str = ""
+    classes: tuple[KeyClass, ...] = ()
+
+    def need_of(self, name: str) -> Need:
+        """The need of a key."""
+        need = self.properties.get(name)
+        if need is None:
+            for key, of_class in self.classes:
+                if matches(key, name):
+                    return of_class
+            need = self.additional
+        return need
 
     @property
     def is_empty(self) -> bool:
@@ -63,9 +75,9 @@ class ObjectCase:
         needs = self.properties
         if any(needs[name] is NEVER for name in self.required):
             return True
-        return self.additional is NEVER and self.shortest > sum(
-            need is not NEVER for need in needs.values()
-        )
+        if self.shortest == 0 or self.additional is not NEVER or self.classes:
+            return False
+        return self.shortest > sum(need is not NEVER for need in needs.values())
 
 
 @dataclass(slots=True, eq=False)
@@ -141,12 +153,11 @@ def conjoin_objects(a: ObjectCase, b: ObjectCase) -> ObjectCase:
     if a is ANY_OBJECT:
         return b
     properties = {
-        name: conjoin_needs(need, b.properties.get(name, b.additional))
-        for name, need in a.properties.items()
+        name: conjoin_needs(need, b.need_of(name)) for name, need in a.properties.items()
     }
     for name, need in b.properties.items():
         if name not in properties:
-            properties[name] = conjoin_needs(a.additional, need)
+            properties[name] = conjoin_needs(a.need_of(name), need)
     return ObjectCase(
         properties,
         a.required | b.required,
@@ -154,7 +165,35 @@ def conjoin_objects(a: ObjectCase, b: ObjectCase) -> ObjectCase:
         max(a.shortest, b.shortest),
         least(a.longest, b.longest),
         a.pointer or b.pointer,
+        _conjoin_classes(a, b) if a.classes or b.classes else (),
     )
+
+
+def _conjoin_classes(a: ObjectCase, b: ObjectCase) -> tuple[KeyClass, ...]:
+    """Every class of one side met with every class, and the rest, of the other."""
+    if (len(a.classes) + 1) * (len(b.classes) + 1) > MAX_CLASSES:
+        given = (len(a.classes) + 1) * (len(b.classes) + 1)
+        raise LimitError("search_states", given, MAX_CLASSES)
+    rest_a, rest_b = (rest_of(a.classes), a.additional), (rest_of(b.classes), b.additional)
+    result = []
+    for key_a, need_a in (*a.classes, rest_a):
+        for key_b, need_b in (*b.classes, rest_b):
+            key = both_of(key_a, key_b)
+            if key is not None and not (key_a is rest_a[0] and key_b is rest_b[0]):
+                result.append((key, conjoin_needs(need_a, need_b)))
+    return tuple(result)
+
+
+def objects_named(names: tuple[StringCase, ...], pointer: str) -> Cases:
+    """Anything, but objects have only keys of the given strings."""
+    if not names:
+        objects = ObjectCase(additional=NEVER, pointer=pointer)
+    elif ANY_STRING in names:
+        return ANYTHING
+    else:
+        others = (Complement(content(union(names))), NEVER)
+        objects = ObjectCase(pointer=pointer, classes=(others,))
+    return replace(ANYTHING, objects=(objects,))
 
 
 def conjoin_arrays(a: ArrayCase, b: ArrayCase) -> ArrayCase:

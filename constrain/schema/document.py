@@ -120,6 +120,9 @@ class Scope:
 Place: TypeAlias = tuple[Any, str, Scope]
 """A schema where it stands: the schema, its JSON pointer, its scope."""
 
+Need: TypeAlias = tuple[Place, ...]
+"""The schemas that must all hold for a child; `()` is no demand, `NEVER` cannot be met."""
+
 
 def escaped(name: str) -> str:
     """A key as a segment of a JSON pointer in a URI fragment.
@@ -257,7 +260,10 @@ class Document:
 
         try:
             resolved = self._resolver(scope).lookup(reference)
-        except (Unresolvable, ValueError, TypeError, LookupError) as error:
+        except RecursionError as error:
+            raise LimitError("depth", MAX_TEXT_NESTING, MAX_TEXT_NESTING) from error
+        # `referencing` trusts that whatever stands where a schema should is a schema.
+        except (Unresolvable, ValueError, TypeError, AttributeError, LookupError) as error:
             raise _unresolvable(reference, pointer) from error
         target = resolved.contents
         draft = draft_of(target, scope.draft)

@@ -15,11 +15,12 @@ from constrain.schema.cases import (
     NEVER,
     ArrayCase,
     Cases,
-    Need,
     ObjectCase,
+    conjoin,
     conjoin_arrays,
     conjoin_objects,
 )
+from constrain.schema.document import Need
 from constrain.schema.negation import (
     MAX_PRODUCTS,
     NegateNeed,
@@ -37,10 +38,13 @@ CasesOf = Callable[[Need], Cases | None]
 Case = TypeVar("Case", NumberCase, StringCase, ArrayCase, ObjectCase)
 
 
-def exactly_one(branches: list[Cases], cases_of: CasesOf, negate: NegateNeed) -> Cases | None:
-    """The values in exactly one branch, or None where there are no cases for them.
+def exactly_one(
+    base: Cases, branches: list[Cases], cases_of: CasesOf, negate: NegateNeed
+) -> Cases | None:
+    """The values of `base` in exactly one branch, or None where there is no case for them.
 
     Args:
+        base: what holds beside `oneOf`.
         branches: the normal form of each branch.
         cases_of: normal form of a need; None where it is not known yet.
         negate: the need that a need is not met.
@@ -50,47 +54,71 @@ def exactly_one(branches: list[Cases], cases_of: CasesOf, negate: NegateNeed) ->
         repeated |= words & cases.words
         words |= cases.words
     looks = _Looks(cases_of)
+    groups = [conjoin(base, cases) for cases in branches]
     numbers = _once(
+        [cases.numbers for cases in groups],
         [cases.numbers for cases in branches],
-        lambda a, b: conjoin_numbers(a, b).is_empty, complement_numbers, conjoin_numbers,
-    )  # fmt: skip
+        lambda a, b: conjoin_numbers(a, b).is_empty,
+        lambda cases, _: complement_numbers(cases),
+        conjoin_numbers,
+    )
     strings = _once(
+        [cases.strings for cases in groups],
         [cases.strings for cases in branches],
-        lambda a, b: conjoin_strings(a, b).is_empty, complement_strings, conjoin_strings,
-    )  # fmt: skip
+        lambda a, b: conjoin_strings(a, b).is_empty,
+        lambda cases, _: complement_strings(cases),
+        conjoin_strings,
+    )
     arrays = _once(
+        [cases.arrays for cases in groups],
         [cases.arrays for cases in branches],
-        looks.disjoint_arrays, lambda c: complement_arrays(c, negate), conjoin_arrays,
-    )  # fmt: skip
-    of_objects = [cases.objects for cases in branches]
+        looks.disjoint_arrays,
+        lambda cases, within: complement_arrays(cases, within, negate),
+        conjoin_arrays,
+    )
+    of_objects = [cases.objects for cases in groups]
     objects: tuple[ObjectCase, ...] | None
     if looks.told_apart(of_objects):
         objects = tuple(case for cases in of_objects for case in cases)
     else:
         objects = _once(
             of_objects,
-            looks.disjoint_objects, lambda c: complement_objects(c, negate), conjoin_objects,
-        )  # fmt: skip
+            [cases.objects for cases in branches],
+            looks.disjoint_objects,
+            lambda cases, within: complement_objects(cases, within, negate),
+            conjoin_objects,
+        )
     if numbers is None or strings is None or arrays is None or objects is None:
         return None
-    return Cases(words & ~repeated, numbers, strings, arrays, objects)
+    return Cases(words & ~repeated & base.words, numbers, strings, arrays, objects)
 
 
 def _once(
     groups: Sequence[tuple[Case, ...]],
+    branches: Sequence[tuple[Case, ...]],
     disjoint: Callable[[Case, Case], bool],
-    complement: Callable[[tuple[Case, ...]], tuple[Case, ...] | None],
+    complement: Callable[[tuple[Case, ...], list[Case]], tuple[Case, ...] | None],
     conjoin: Callable[[Case, Case], Case],
 ) -> tuple[Case, ...] | None:
-    """The cases of each group without what other groups hold, or None if that has no case."""
+    """The cases of each group without what other branches hold, or None if there are none.
+
+    Args:
+        groups: for each branch, what it allows of the base.
+        branches: what each branch allows by itself.
+        disjoint: whether two cases have surely no value in common.
+        complement: the values not in some cases; right only within others.
+        conjoin: the values in both of two cases.
+    """
     result: list[Case] = []
     for i, group in enumerate(groups):
         kept = list(group)
-        for j, others in enumerate(groups):
-            shared = tuple(b for b in others if not all(disjoint(a, b) for a in kept))
-            if i == j or not shared:
+        for j, others in enumerate(branches):
+            if i == j or not kept:
                 continue
-            away = complement(shared)
+            shared = tuple(b for b in others if not all(disjoint(a, b) for a in kept))
+            if not shared:
+                continue
+            away = complement(shared, kept)
             if away is None:
                 return None
             both = (conjoin(a, b) for a in kept for b in away)

@@ -3,9 +3,8 @@
 Sources: RFC 3339 section 5.6 and appendix A (date, time, date-time, duration), RFC 5321
 section 4.1.2 (email), RFC 1123 section 2.1 (hostname), RFC 2673 section 3.2 (ipv4), RFC 4291
 section 2.2 (ipv6), RFC 3986 appendix A (uri, uri-reference), RFC 3987 section 2.2 (iri),
-RFC 4122 section 3 (uuid), RFC 6570 section 2 with erratum 6937
-(uri-template), RFC 6901 section 3
-(json-pointer), RFC 4648 section 4 (OpenAPI's byte).
+RFC 4122 section 3 (uuid), RFC 6570 section 2 with erratum 6937 (uri-template), RFC 6901
+section 3 (json-pointer).
 
 Host names with `--` in a label's third and fourth place are left out: whether such an A-label
 (`xn--…`) decodes is not a regular property.
@@ -85,8 +84,6 @@ _URI_TEMPLATE: Final = (
     rf"(?:[!#$&'(-;=?-\[\]_a-z~{_UCS}{_PRIVATE}]|%{_HEX}{{2}}"
     rf"|\{{[+#./;?&=,!@|]?{_VARIABLE}(?:,{_VARIABLE})*\}})*"
 )
-_BASE64: Final = "[0-9A-Za-z+/]"
-_BYTE: Final = rf"(?:{_BASE64}{{4}})*(?:{_BASE64}{{2}}==|{_BASE64}{{3}}=)?"
 MAX_HOSTNAME = 253
 
 
@@ -231,9 +228,9 @@ _USES: Final[dict[str, FormatUse]] = {
     "uuid": _from(_UUID),
     "json-pointer": _from(_POINTER),
     "relative-json-pointer": _from(rf"(?:0|[1-9]\d*)(?:#|{_POINTER})"),
-    "byte": _from(_BYTE),
     "int32": FormatUse(integers=(-(2**31), 2**31 - 1)),
     "int64": FormatUse(integers=(-(2**63), 2**63 - 1)),
+    "byte": _ANNOTATION,
     "float": _ANNOTATION,
     "double": _ANNOTATION,
     "idn-email": _UNSUPPORTED,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
+from functools import reduce
 from typing import Any, Final
 
 from constrain.errors import SchemaError, UnsupportedSchemaError, shorten
@@ -21,14 +22,15 @@ from constrain.schema.cases import (
     TRUE,
     ArrayCase,
     Cases,
-    Need,
     ObjectCase,
     array_case,
     conjoin,
+    conjoin_needs,
 )
 from constrain.schema.decimals import Number
-from constrain.schema.document import Place, escaped, found
+from constrain.schema.document import Need, Place, escaped, found
 from constrain.schema.formats import FormatUse, format_use
+from constrain.schema.keys import MAX_PATTERNS, is_universal, matches, pattern_sets
 from constrain.schema.numbers import (
     ANY_INTEGER,
     ANY_NUMBER,
@@ -61,15 +63,13 @@ _ARRAY_KEYWORDS: Final = frozenset({
 })  # fmt: skip
 _OBJECT_KEYWORDS: Final = frozenset({
     "properties", "required", "additionalProperties", "minProperties", "maxProperties",
-    "patternProperties", "propertyNames", "unevaluatedProperties",
+    "patternProperties", "unevaluatedProperties",
 })  # fmt: skip
 # What each of these says when it says nothing.
 _NO_DEMAND: Final[dict[str, tuple[object, ...]]] = {
     "uniqueItems": (False,),
     "contains": (),
     "unevaluatedItems": (True, {}),
-    "patternProperties": ({},),
-    "propertyNames": (True, {}),
     "unevaluatedProperties": (True, {}),
 }
 _UNSUPPORTED_ARRAYS: Final = _ARRAY_KEYWORDS & _NO_DEMAND.keys()
@@ -258,7 +258,7 @@ def _strings(
     if not types & _STRING:
         return ()
     if "pattern" in keywords:
-        parts.append(pattern_node(place[0]["pattern"], place[1]))
+        parts.append(pattern_node(place[0]["pattern"], place[1], "pattern"))
     if use is not None and use.text is not None:
         parts.append(use.text())
     case = StringCase(tuple(parts), shortest, longest)
@@ -323,9 +323,6 @@ def _objects(place: Place, keywords: AbstractSet[str]) -> tuple[ObjectCase, ...]
         child = schema["additionalProperties"]
         additional = need_of(child, pointer + "/additionalProperties", place)
     required = _required(place, keywords)
-    for name in required:
-        if name not in needs:
-            needs[name] = additional
     case = ObjectCase(
         needs,
         frozenset(required),
@@ -334,7 +331,48 @@ def _objects(place: Place, keywords: AbstractSet[str]) -> tuple[ObjectCase, ...]
         _count(place, "maxProperties", keywords),
         pointer,
     )
+    if "patternProperties" in keywords:
+        _classify(case, place)
+    for name in required:
+        if name not in needs:
+            needs[name] = case.need_of(name)
     return () if case.is_empty else (case,)
+
+
+def _classify(case: ObjectCase, place: Place) -> None:
+    """Give a new case the classes of keys that `patternProperties` makes."""
+    patterns = place[0]["patternProperties"]
+    if not isinstance(patterns, dict):
+        raise _malformed("patternProperties", "an object", place)
+    prefix = place[1] + "/patternProperties/"
+    nodes: list[Node] = []
+    needs: list[Need] = []
+    for pattern, child in patterns.items():
+        node = pattern_node(pattern, place[1], "patternProperties")
+        need = need_of(child, prefix + escaped(pattern), place)
+        for name in case.properties:
+            if matches(node, name):
+                case.properties[name] = conjoin_needs(case.properties[name], need)
+        nodes.append(node)
+        needs.append(need)
+    everywhere = [need for node, need in zip(nodes, needs, strict=True) if is_universal(node)]
+    if everywhere:  # every key matches a pattern: none is additional
+        case.additional = ()
+    some = [i for i, node in enumerate(nodes) if not is_universal(node)]
+    if not case.additional:
+        some = [i for i in some if needs[i]]
+    if len(some) > MAX_PATTERNS:
+        raise UnsupportedSchemaError(
+            f"more than {MAX_PATTERNS} patterns are not supported",
+            pointer=place[1], keyword="patternProperties", value=patterns,
+        )  # fmt: skip
+    nothing: Need = ()
+    common = reduce(conjoin_needs, everywhere, nothing)
+    case.additional = conjoin_needs(case.additional, common)
+    case.classes = tuple(
+        (key, reduce(conjoin_needs, (needs[some[i]] for i in matched), common))
+        for key, matched in pattern_sets([nodes[i] for i in some])
+    )
 
 
 def _required(place: Place, keywords: AbstractSet[str]) -> list[Any]:

@@ -15,12 +15,12 @@ from constrain.schema.cases import (
     NEVER,
     NOTHING,
     Cases,
-    Need,
     Negation,
     conjoin,
+    objects_named,
     unite,
 )
-from constrain.schema.document import Document, Place, found
+from constrain.schema.document import Document, Need, Place, found
 from constrain.schema.exclusive import exactly_one
 from constrain.schema.implications import implications
 from constrain.schema.keywords import own_cases
@@ -31,7 +31,7 @@ MAX_COMBINED_DEPTH = 100
 
 _COMBINATORS: Final = frozenset({
     "$ref", "allOf", "anyOf", "oneOf", "not", "if", "dependencies", "dependentRequired",
-    "dependentSchemas", "$dynamicRef", "$recursiveRef",
+    "dependentSchemas", "propertyNames", "$dynamicRef", "$recursiveRef",
 })  # fmt: skip
 _UNSUPPORTED: Final = ("$dynamicRef", "$recursiveRef")
 
@@ -151,11 +151,16 @@ class Normalizer:
         cases = own_cases(place, keywords - _COMBINATORS, self.notes)
         for part in self._parts(place, keywords):
             cases = conjoin(cases, part)
+        if "not" in keywords:
+            child = self.cases((schema["not"], pointer + "/not", scope))
+            rest = complement(child, cases, self.negated)
+            if rest is None:
+                reason = "a complement over undeclared keys or unbounded items is not supported"
+                raise _unsupported("not", place, reason)
+            cases = conjoin(cases, rest)
         if "oneOf" in keywords:
-            branches = [
-                conjoin(cases, self.cases(b)) for b in self._branches("oneOf", place, keywords)
-            ]
-            union = exactly_one(branches, self._looked_into, self.negated)
+            branches = [self.cases(b) for b in self._branches("oneOf", place, keywords)]
+            union = exactly_one(cases, branches, self._looked_into, self.negated)
             if union is None:
                 reason = "branches overlap in a way that is not supported; can it be 'anyOf'?"
                 raise _unsupported("oneOf", place, reason)
@@ -163,7 +168,7 @@ class Normalizer:
         return cases
 
     def _parts(self, place: Place, keywords: AbstractSet[str]) -> Iterator[Cases]:
-        """What each combinator but `oneOf` allows."""
+        """What each combinator but `not` and `oneOf` allows."""
         schema, pointer, scope = place
         if "$ref" in keywords:
             yield self.cases(self.document.resolve(schema["$ref"], pointer, scope))
@@ -173,13 +178,9 @@ class Normalizer:
             yield unite([self.cases(b) for b in self._branches("anyOf", place, keywords)])
         for implied in implications(place, keywords):
             yield self.cases(implied)
-        if "not" in keywords:
-            child = self.cases((schema["not"], pointer + "/not", scope))
-            result = complement(child, self.negated)
-            if result is None:
-                reason = "a complement over undeclared keys or unbounded items is not supported"
-                raise _unsupported("not", place, reason)
-            yield result
+        if "propertyNames" in keywords:
+            names = (schema["propertyNames"], pointer + "/propertyNames", scope)
+            yield objects_named(self.cases(names).strings, pointer)
 
     def _looked_into(self, need: Need) -> Cases | None:
         """The cases of a need; None where they are being made (a recursive schema)."""

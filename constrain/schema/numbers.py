@@ -4,7 +4,8 @@ The declared text form of numbers:
 - no bound and no `multipleOf`: all of RFC 8259 for `number`, `-?(0|[1-9][0-9]*)` for `integer`;
 - with a bound or `multipleOf`: plain decimals without exponent (trailing zeros of a fraction
   allowed); integers, and numbers with an integral `multipleOf`, without a point;
-- `enum` and `const`: the shortest plain decimal spelling of each number.
+- `enum` and `const`: the shortest plain decimal spelling of each number; where the schema
+  writes an integral one as 2.0, and does not ask for integers, that too.
 With a lower bound (the next integer, for integers) of zero or more, no minus sign is written;
 otherwise "-0" is zero.
 """
@@ -65,6 +66,7 @@ class NumberCase:
         low_open, high_open: whether the bound itself is left out.
         multiple: `(p, q)` in lowest terms: multiples of p/q; None: no such demand.
         values: if not None, exactly these numbers; the other fields are then at rest.
+        pointed: those of `values` that may be written with ".0", too.
         excluded: numbers of these cases are left out; plain decimals only are then written.
     """
 
@@ -75,6 +77,7 @@ class NumberCase:
     high_open: bool = False
     multiple: tuple[int, int] | None = None
     values: tuple[Number, ...] | None = None
+    pointed: frozenset[Number] = frozenset()
     excluded: tuple[NumberCase, ...] = ()
 
     @property
@@ -128,11 +131,10 @@ def conjoin_numbers(a: NumberCase, b: NumberCase) -> NumberCase:
         return b
     if a.values is not None and b.values is not None:
         kept = set(b.values)
-        return NumberCase(values=tuple(v for v in a.values if v in kept))
-    if a.values is not None:
-        return NumberCase(values=tuple(v for v in a.values if b.has(v)))
-    if b.values is not None:
-        return NumberCase(values=tuple(v for v in b.values if a.has(v)))
+        values = tuple(v for v in a.values if v in kept)
+        return NumberCase(values=values, pointed=a.pointed & b.pointed)
+    if a.values is not None or b.values is not None:
+        return _chosen(a, b) if b.values is None else _chosen(b, a)
     low, low_open = _tighter(a.low, a.low_open, b.low, b.low_open, greater=True)
     high, high_open = _tighter(a.high, a.high_open, b.high, b.high_open, greater=False)
     return NumberCase(
@@ -142,9 +144,15 @@ def conjoin_numbers(a: NumberCase, b: NumberCase) -> NumberCase:
         high,
         high_open,
         _common_multiple(a.multiple, b.multiple),
-        None,
-        a.excluded + tuple(other for other in b.excluded if other not in a.excluded),
+        excluded=a.excluded + tuple(other for other in b.excluded if other not in a.excluded),
     )
+
+
+def _chosen(finite: NumberCase, case: NumberCase) -> NumberCase:
+    """The numbers of a finite case that are in another, which is not finite."""
+    values = tuple(v for v in finite.values or () if case.has(v))
+    whole = _divisor(case) != (0, 1) and _divisor(case)[1] == 1
+    return NumberCase(values=values, pointed=frozenset() if whole else finite.pointed)
 
 
 def complement_numbers(cases: tuple[NumberCase, ...]) -> tuple[NumberCase, ...] | None:
@@ -174,7 +182,8 @@ def number_text(case: NumberCase) -> Node | None:
     their fraction digits alone (0.3, 2.5), or that has over `MAX_FRACTIONS` fractions.
     """
     if case.values is not None:
-        return OneOf(tuple(map(plain, case.values)))
+        pointed = [f"{plain(v)}.0" for v in case.values if v in case.pointed]
+        return OneOf((*map(plain, case.values), *pointed))
     if case.excluded:
         return _text_without(case)
     if case == ANY_NUMBER:

@@ -143,7 +143,7 @@ def _pattern_node(pattern: str) -> Node:
     return parse_ecma(pattern)
 
 
-def pattern_node(pattern: str, pointer: str) -> Node:
+def pattern_node(pattern: str, pointer: str, keyword: str) -> Node:
     """The texts in which an ECMA-262 pattern is found.
 
     Raises:
@@ -154,4 +154,4 @@ def pattern_node(pattern: str, pointer: str) -> Node:
     except GrammarError as error:
         unsupported = "support" in error.reason or "regular" in error.reason
         kind = UnsupportedSchemaError if unsupported else SchemaError
-        raise kind(str(error), pointer=pointer, keyword="pattern", value=pattern) from error
+        raise kind(str(error), pointer=pointer, keyword=keyword, value=pattern) from error

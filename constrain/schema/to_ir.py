@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from constrain.errors import LimitError, UnsatisfiableSchemaError
+from constrain.errors import LimitError, UnsatisfiableSchemaError, UnsupportedSchemaError
 from constrain.grammar.ir import (
     Choice,
+    Complement,
     Escapes,
     Grammar,
     JsonArray,
@@ -36,10 +37,10 @@ from constrain.schema.cases import (
     TRUE,
     ArrayCase,
     Cases,
-    Need,
     ObjectCase,
 )
-from constrain.schema.document import Document, Place
+from constrain.schema.document import Document, Need, Place
+from constrain.schema.keys import union_of
 from constrain.schema.normal import Normalizer
 from constrain.schema.numbers import INTEGER_TEXT, NUMBER_TEXT, number_text
 from constrain.schema.strings import ANY_STRING, ANY_TEXT, StringCase, content, union, writable
@@ -173,16 +174,15 @@ class Builder:
         schema = place[0]
         if not isinstance(schema, dict):
             return self._value(self._normalizer.cases(place), place[1], depth)
+        if len(schema) == 1 or (len(schema) == 2 and "description" in schema):  # noqa: PLR2004  the usual pair
+            kind = schema.get("type")
+            node = self._shared.by_type.get(kind) if isinstance(kind, str) else None
+            if node is not None:
+                if node.scalar is None:
+                    self._taken.add(ANY_RULE)
+                return node
         keywords = self._normalizer.keywords(place)
-        if "type" in keywords:
-            if len(keywords) == 1:
-                kind = schema["type"]
-                node = self._shared.by_type.get(kind) if isinstance(kind, str) else None
-                if node is not None:
-                    if node.scalar is None:
-                        self._taken.add(ANY_RULE)
-                    return node
-        elif self._normalizer.target(place, keywords) is not None and depth:
+        if "type" not in keywords and self._normalizer.target(place, keywords) and depth:
             return self._rule((place,))
         if depth and (depth > MAX_INLINE_DEPTH or id(schema) in self._seen):
             return self._rule((place,))
@@ -228,11 +228,7 @@ class Builder:
             self._taken.add(ANY_RULE)
             return self._shared.object
         required = case.required
-        additional = None
-        if case.additional is not NEVER:
-            additional = self._node(case.additional, depth + 1)
-            if additional is _NO_VALUE:
-                additional = None
+        additional, key = self._others(case, depth)
         properties: list[Property] = []
         for name, need in case.properties.items():
             node = self._node(need, depth + 1)
@@ -245,11 +241,37 @@ class Builder:
         return JsonObject(
             tuple(properties),
             additional,
-            None,
+            key,
             case.shortest,
             case.longest,
             case.pointer,
         )
+
+    def _others(self, case: ObjectCase, depth: int) -> tuple[Node | None, Node | None]:
+        """The value of undeclared keys, or None, and what they must match, or None.
+
+        Raises:
+            UnsupportedSchemaError: keys of different classes have different values.
+        """
+        value = self._value_or_none(case.additional, depth)
+        if not case.classes:
+            return value, None
+        values = [(key, self._value_or_none(need, depth)) for key, need in case.classes]
+        allowed = [node for _, node in values if node is not None]
+        if value is None and allowed and all(node == allowed[0] for node in allowed):
+            return allowed[0], union_of([key for key, node in values if node is not None])
+        if all(node is None or node == value for _, node in values):
+            barred = [key for key, node in values if node is None]
+            return value, Complement(union_of(barred)) if barred else None
+        raise UnsupportedSchemaError(
+            "different demands on different undeclared keys are not supported",
+            pointer=case.pointer,
+            keyword="patternProperties",
+        )
+
+    def _value_or_none(self, need: Need, depth: int) -> Node | None:
+        node = _NO_VALUE if need is NEVER else self._node(need, depth + 1)
+        return None if node is _NO_VALUE else node
 
     def _array(self, case: ArrayCase, depth: int) -> JsonArray:
         if case is ANY_ARRAY:

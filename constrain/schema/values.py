@@ -29,6 +29,7 @@ def value_cases(values: Sequence[Any], keyword: str, place: Place) -> Cases:
     """
     words = 0
     numbers: dict[Number, None] = {}
+    pointed: set[Number] = set()
     strings: dict[str, None] = {}
     arrays: list[ArrayCase] = []
     objects: list[ObjectCase] = []
@@ -40,7 +41,10 @@ def value_cases(values: Sequence[Any], keyword: str, place: Place) -> Cases:
         elif isinstance(value, bool):
             words |= TRUE if value else FALSE
         elif isinstance(value, (int, float, Decimal)):
-            numbers[read_number(value, keyword, place[1])] = None
+            number = read_number(value, keyword, place[1])
+            numbers[number] = None
+            if not isinstance(value, int) and str(value).endswith(".0"):
+                pointed.add(number)
         elif isinstance(value, (list, tuple)):
             arrays.append(_array(value, place))
         elif isinstance(value, dict):
@@ -55,7 +59,7 @@ def value_cases(values: Sequence[Any], keyword: str, place: Place) -> Cases:
         texts = tuple(filter(writable, texts))
     return Cases(
         words,
-        (NumberCase(values=tuple(numbers)),) if numbers else (),
+        (NumberCase(values=tuple(numbers), pointed=frozenset(pointed)),) if numbers else (),
         (StringCase(texts=texts),) if texts else (),
         tuple(arrays),
         tuple(objects),

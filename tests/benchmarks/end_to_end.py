@@ -327,6 +327,7 @@ def main() -> None:
     peers = Peers(model)
     engines = {
         "constrain": our_engine(model, "bounded", options.max_tokens),
+        "constrain spaced": our_engine(model, "spaced", options.max_tokens),
         "constrain compact": our_engine(model, "compact", options.max_tokens),
         "llama.cpp grammar": llama_engine(peers, options.max_tokens),
     }

@@ -90,45 +90,51 @@ class Recognizer:
         self._final: set[tuple[object, ...]] = set()
         self._open: set[tuple[object, ...]] = set()
         self._again = False
+        self._circular = False
 
     def ends(
         self, node: ir.Node, start: int, form: ir.JsonForm | None = None
     ) -> frozenset[int]:
         """Every index at which `node` can end when it begins at `start`."""
+        if not isinstance(node, ir.Rule | ir.JsonValue):
+            return frozenset(self._ends(node, start, form))
         answer = self._settled("ends", node, start, form)
         assert isinstance(answer, frozenset)
         return answer
 
     def begins(self, node: ir.Node, start: int, form: ir.JsonForm | None = None) -> bool:
         """Whether `text[start:]` is the beginning of a text of `node`."""
+        if not isinstance(node, ir.Rule | ir.JsonValue):
+            return self._begins(node, start, form)
         return bool(self._settled("begins", node, start, form))
 
     def possible(self, node: ir.Node, form: ir.JsonForm | None = None) -> bool:
         """Whether any text of `node` can be written with `letters`."""
+        if not isinstance(node, ir.Rule | ir.JsonValue):
+            return self._possible(node, form)
         return bool(self._settled("possible", node, len(self.text), form))
 
     def _settled(
-        self, kind: str, node: ir.Node, start: int, form: ir.JsonForm | None
+        self, kind: str, node: ir.Rule | ir.JsonValue, start: int, form: ir.JsonForm | None
     ) -> object:
         """The answer, asked again from the top until no answer changes."""
         if self._open:
             return self._answer(kind, node, start, form)
         while True:
-            self._again = False
+            self._again = self._circular = False
             self._asked.clear()
             answer = self._answer(kind, node, start, form)
-            if not self._again:
+            if not (self._again and self._circular):
                 self._final |= self._asked
                 return answer
 
     def _answer(self, kind: str, node: ir.Node, start: int, form: ir.JsonForm | None) -> object:
-        """The present answer; rules and values are remembered, and cut recursion short."""
-        if not isinstance(node, ir.Rule | ir.JsonValue):
-            return self._ask(kind, node, start, form)
+        """The present answer; what is being asked already counts as "no": recursion ends."""
         name = node.name if isinstance(node, ir.Rule) else id(node)
         key = (kind, name, start, form)
         bottom: object = frozenset[int]() if kind == "ends" else False
         if key in self._asked or key in self._final:
+            self._circular |= key in self._open
             return self._known.get(key, bottom)
         self._asked.add(key)
         self._open.add(key)

@@ -44,10 +44,16 @@ def allowed_tokens(
         raise ValueError("not every byte is a token")
     bytes_there = alphabet_of(tokens, special)
     whole = accepts(grammar, prefix)
+    # A token can only be viable when its first byte is.
+    first = {
+        byte for byte in bytes_there if viable(grammar, prefix + bytes([byte]), bytes_there)
+    }
     answers: dict[bytes, bool] = {}
     for token_id, token in enumerate(tokens):
         if token and token_id not in special and token not in answers:
-            answers[token] = viable(grammar, prefix + token, bytes_there)
+            answers[token] = token[0] in first and (
+                len(token) == 1 or viable(grammar, prefix + token, bytes_there)
+            )
     return [
         whole if i in end_ids else i not in special and answers.get(token, False)
         for i, token in enumerate(tokens)
