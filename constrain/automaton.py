@@ -7,12 +7,19 @@ they visit, so that copies cost nothing and what one has computed the others fin
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from constrain import kernel
-from constrain.errors import GrammarError, TokenRejectedError, UnsatisfiableSchemaError, shorten
+from constrain.errors import (
+    GrammarError,
+    LimitError,
+    TokenRejectedError,
+    UnsatisfiableSchemaError,
+    shorten,
+)
 from constrain.expected import describe
 from constrain.grammar.ir import JsonText, JsonValue
 from constrain.limits import Limits
@@ -227,9 +234,14 @@ class CompiledGrammar:
         self.grammar = grammar
         self.vocabulary = vocabulary
         self.limits = limits
+        started = time.monotonic()
         lowering = Lowering(grammar, _engine(vocabulary), limits)
         root = lowering.run(grammar.root)
         self.kernel = lowering.kernel
+        spent = time.monotonic() - started
+        if spent > limits.seconds:
+            what = "seconds"
+            raise LimitError(what, spent, limits.seconds)
         if self.kernel.node_length(root) == kernel.INFINITE:
             raise _unsatisfiable(grammar)
         if not self.kernel.complete and not self.matcher()._spellable():  # noqa: SLF001  the kernel's name
@@ -331,6 +343,7 @@ def _warm(engine: kernel.Engine, vocabulary: Vocabulary) -> None:
     forms: tuple[Whitespace, ...] = ("bounded", "flexible")
     for whitespace in forms:
         grammar = json_schema(True, whitespace=whitespace, property_order="any")
+        started = time.monotonic()
         lowering = Lowering(grammar, engine, Limits())
         lowering.run(grammar.root)
         start = kernel.Matcher(lowering.kernel)

@@ -4,12 +4,14 @@ Regular subtrees become one expression (a lexeme); JSON nodes become values, obj
 the rest becomes sequence, choice, repeat and rule nodes. This module decides nothing about
 satisfiability: the kernel computes shortest lengths, and `compile` reads them.
 
-Nesting is followed with Python's own recursion; what nests deeper than the interpreter allows
-is reported as `LimitError`.
+JSON values are filled from a work list, so they may nest to any depth; regular nodes are followed
+with Python's own recursion, and what nests deeper than the interpreter allows is reported as
+`LimitError`.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from constrain.errors import GrammarError, LimitError
@@ -43,15 +45,19 @@ class Lowering:
         self._universes: dict[int, int] = {}
         self._values: dict[tuple[int, int], int] = {}
         self._rule_values: dict[tuple[str, int], int] = {}
+        self._pending: list[tuple[int, ir.JsonValue, int]] = []  # values not filled yet
+        self._max_nodes = limits.nodes
         self.pointers: dict[int, str] = {}  # value -> JSON pointer, for messages
 
     def run(self, root: ir.Node) -> int:
         """Build everything; returns the root node of the finished program."""
         try:
             node = self._node(root)
+            while self._pending:
+                self._fill_value(*self._pending.pop())
         except RecursionError:
-            what = "depth"
-            raise LimitError(what, 1000, 1000) from None
+            what, limit = "expression_depth", sys.getrecursionlimit()
+            raise LimitError(what, limit, limit) from None
         self.kernel.finish(node)
         return node
 
@@ -142,6 +148,9 @@ class Lowering:
         known = self._expressions.get(key)
         if known is None:
             known = self._build(node, universe)
+            if len(self._expressions) >= self._max_nodes:
+                what = "nodes"
+                raise LimitError(what, len(self._expressions) + 1, self._max_nodes)
             self._keep.append(node)
             self._expressions[key] = known
         return known
@@ -214,9 +223,7 @@ class Lowering:
             known = self.kernel.value(form)
             self._keep.append(node)
             self._values[id(node), form] = known
-            for key in seen:
-                self._rule_values[key] = known
-            self._fill_value(known, node, form)
+            self._pending.append((known, node, form))
         for key in seen:
             self._rule_values[key] = known
         return known

@@ -137,6 +137,19 @@ def test_a_budget_is_used_up_when_the_model_wants_more() -> None:
     assert not free.shortened
 
 
+def test_canonical_tokens_that_do_not_fit_the_budget_are_left_out() -> None:
+    letters = CanonicalTokenizer(lambda data: [TOKENS.index(bytes([b])) for b in data], TOKENS)
+    for budget in range(2, 6):
+        # five letters, but "name" is a token: two tokens suffice
+        matcher = cast("Matcher", ListMatcher(['name"']))
+        request = Request(PROMPT, Sampler(Sampling(seed=1), VOCABULARY), budget, matcher)
+        out = Output(request, VOCABULARY, letters, 256)
+        Loop(SequenceCache(ToyModel()), [out]).run()
+        result = out.result()
+        assert (result.text, result.finish_reason) == ('name"', "stop")
+        assert len(result.tokens) <= budget
+
+
 def test_a_budget_below_the_shortest_output_names_the_number_needed() -> None:
     needed = ListMatcher(PEOPLE).min_tokens
     with pytest.raises(LimitError, match="max_tokens") as caught:
@@ -233,6 +246,19 @@ def test_a_model_that_cannot_go_back_is_fed_afresh() -> None:
     Loop(cache, [output(["a", "b"])]).run()
     Loop(cache, [output(["a", "b"])]).run()
     assert [p.start for [p] in model.decoded] == [0, 0]
+    assert list(cache.held(0)) == model.held[0]
+
+
+def test_a_prompt_goes_to_the_sequence_that_shares_most_with_it() -> None:
+    model = ToyModel(n_sequences=2)
+    cache = SequenceCache(model)
+    other = [9, 8, 7, 6]
+    Loop(cache, [output(["a", "b"]), output(["a", "b"], prompt=other)]).run()
+    Loop(cache, [output(["a", "b"], prompt=other), output(["a", "b"])]).run()
+    assert [(p.sequence, p.start) for p in model.decoded[1]] == [
+        (1, len(other) - 1),
+        (0, len(PROMPT) - 1),
+    ]
 
 
 def test_several_outputs_share_each_call_and_equal_those_made_alone() -> None:

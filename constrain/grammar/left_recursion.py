@@ -1,25 +1,21 @@
-"""Left recursion, removed: the kernel follows a grammar from the left and must not go in circles.
+"""Left recursion, removed: the kernel follows a grammar from the left, not in circles.
 
-The kernel's stacks are immutable, so a rule that may begin with itself (directly, by way of other
-rules, behind parts that match the empty text, or by `Repeat` of such a part) would grow them
-without end and without reading anything. Only which texts match is wanted here, not how they
-parse, so such rules are rewritten and all others stay as they are.
+The kernel's stacks are immutable, so a rule that may begin with itself (directly, by way of
+other rules, behind parts that match the empty text, or by `Repeat` of such a part) would grow
+them without end and without reading anything. Only which texts match is wanted here, not how
+they parse, so such rules are rewritten and all others stay as they are.
 
-How it is done. Each rule on a circle gets *steps*: pairs of a non-empty head and a tail of
-ordinary nodes. As a head is never empty, only heads matter for left recursion; the tails keep
-their nodes, and with them repetitions with large bounds, which are never written out. A rule
-that matches the empty text is split into that and the rule without it (its name with a "+").
-For one circle, a step from head B to rule A with tail t is an edge B -t-> A, and a step with
-another head is a start: a text of A is a path from a start to A. This is the left-corner
-transform of Moore (2000), "Removing left recursion from context-free grammars", section 4, his
-non-terminals A-X being the rests of such paths (rules "X>A" here), after the empty rules and
-circles of unit rules, which he excludes, are removed as in Hopcroft, Motwani, Ullman,
-"Introduction to Automata Theory, Languages, and Computation", section 7.1.
+How it is done. Each rule on a circle is taken apart into steps (`constrain.grammar.non_empty`).
+A head is never empty, so only heads matter here. For one circle, a step of rule A with head B
+and tail t is an edge B -t-> A, and a step with another head is a start: a text of A is a path
+from a start to A. This is the left-corner transform of Moore (2000), "Removing left recursion
+from context-free grammars", section 4, with his non-terminals A-X as the rests of such paths
+(rules "X>A" here), after empty rules and circles of unit rules, which he excludes, are removed.
 
 Two things keep matching fast. Rules of a circle are first substituted into each other where
-that makes the grammar no longer, so that most circles become one rule A that begins with
-itself: then it is `Sequence(N, Repeat(tails))`, N being A's other steps. And a step of A
-that ends with A may end with N instead, since (x (A t)) is also ((x A) t): so the ambiguous
+that makes the grammar little longer, so that most circles become one rule A that begins with
+itself: then it is `Sequence(N, Repeat(tails))`, N being A's other steps. And a step of A that
+ends with A may end with N instead, since (x (A t)) is also ((x A) t): so the ambiguous
 `A = A "+" A | number` is followed by one thread and not by as many as there are signs.
 
 Size: steps times rules of one circle at worst, counted against `Limits.nodes`.
@@ -27,21 +23,13 @@ Size: steps times rules of one circle at worst, counted against `Limits.nodes`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterator
 from dataclasses import replace
-from typing import TypeAlias
 
-from constrain.errors import LimitError
 from constrain.grammar import ir
+from constrain.grammar.non_empty import EMPTY, NonEmpty, Step, Tail, choice, sequence
 from constrain.grammar.nullable import Nullability, components
 from constrain.limits import Limits
-
-_EMPTY = ir.Sequence(())
-_SOME_TEXT = ir.Repeat(ir.Chars(((0, ir.MAX_CHAR),)), 1, None)
-
-Tail: TypeAlias = tuple[ir.Node, ...]
-# A head and what follows it; the head is the name of a rule (without its empty text) or a leaf.
-Step: TypeAlias = tuple[str | ir.Node, Tail]
 
 
 def without_left_recursion(grammar: ir.Grammar, limits: Limits | None = None) -> ir.Grammar:
@@ -72,179 +60,232 @@ def without_left_recursion(grammar: ir.Grammar, limits: Limits | None = None) ->
     ]
     if not circles:
         return grammar
-    rewriting = _Rewriting(facts, grammar, (limits or Limits()).nodes)
+    on_circles = {name for members in circles for name in members}
+    shared = NonEmpty(facts, grammar, on_circles, (limits or Limits()).nodes)
     for members in circles:
-        _Circle(rewriting, members).rewrite()
-    rewriting.finish({name for members in circles for name in members})
-    return replace(grammar, rules=rewriting.rules)
-
-
-class _Rewriting:
-    """What all circles share: the new rules, and rules without their empty text."""
-
-    def __init__(self, facts: Nullability, grammar: ir.Grammar, max_nodes: int) -> None:
-        self.facts = facts
-        self.rules = dict(grammar.rules)
-        self._max_nodes = max_nodes
-        self._n_nodes = 0
-        self._references: dict[str, ir.Rule] = {}
-        self._leaves: dict[int, ir.Node | None] = {}
-        self._non_empty: dict[str, str] = {}
-        self._parts: dict[int, ir.Rule] = {}
-        self._pending: list[str] = []
-        self._keep: list[ir.Node] = []  # keeps ids unique
-
-    def spend(self, n_nodes: int) -> None:
-        """Count what is made against the limit."""
-        self._n_nodes += n_nodes
-        if self._n_nodes > self._max_nodes:
-            what = "nodes"
-            raise LimitError(what, self._n_nodes, self._max_nodes)
-
-    def fresh(self, name: str) -> str:
-        """A name like `name` that no rule has; it is taken from now on."""
-        while name in self.rules:
-            name += "+"
-        self.rules[name] = ir.Choice(())
-        return name
-
-    def reference(self, name: str) -> ir.Rule:
-        """The one node that refers to this rule."""
-        return self._references.setdefault(name, ir.Rule(name))
-
-    def non_empty(self, name: str) -> str:
-        """The name of the rule without its empty text."""
-        if name not in self.facts.rules:
-            return name
-        if name not in self._non_empty:
-            self._non_empty[name] = self.fresh(f"{name}+")
-            self._pending.append(name)
-        return self._non_empty[name]
-
-    def head(self, head: str | ir.Node) -> ir.Node:
-        """The node of a head outside of any circle."""
-        return self.reference(self.non_empty(head)) if isinstance(head, str) else head
-
-    def non_empty_part(self, part: ir.Node) -> ir.Node:
-        """`part` without the empty text, as one node."""
-        if not self.facts.is_nullable(part):
-            return part
-        if isinstance(part, ir.Rule):
-            return self.reference(self.non_empty(part.name))
-        if self.facts.is_regular(part):
-            return self._non_empty_leaf(part) or ir.Choice(())
-        if id(part) not in self._parts:
-            self._keep.append(part)
-            rule = self._parts[id(part)] = self.reference(self.fresh("part+"))
-            self.rules[rule.name] = self.alternatives(self.steps(part))
-        return self._parts[id(part)]
-
-    def steps(self, node: ir.Node) -> list[Step]:
-        """All ways a non-empty text of `node` may begin, rules not entered."""
-        found: list[Step] = []
-        pending: list[tuple[ir.Node, Tail]] = [(node, ())]
-        while pending:
-            at, tail = pending.pop()
-            self.spend(1 + len(tail))
-            if self.facts.is_regular(at):
-                leaf = self._non_empty_leaf(at)
-                if leaf is not None:
-                    found.append((leaf, tail))
-                continue
-            match at:
-                case ir.Rule(name):
-                    found.append((name, tail))
-                case ir.Choice(alternatives, ()):
-                    pending.extend((each, tail) for each in reversed(alternatives))
-                case ir.Choice():
-                    found.append((_without_empty_literal(at), tail))
-                case ir.Sequence(parts):
-                    pending.extend(self._first_parts(parts, tail))
-                case ir.Repeat(part, _, most):
-                    if most != 0:
-                        pending.append((part, (*self._more_rounds(at), *tail)))
-                case _:
-                    found.append((at, tail))
-        return found
-
-    def alternatives(self, steps: Iterable[Step]) -> ir.Node:
-        """A node that matches what the steps do."""
-        return choice([sequence(self.head(head), tail) for head, tail in steps])
-
-    def finish(self, on_circles: set[str]) -> None:
-        """Write the rules without their empty text that were asked for off the circles."""
-        while self._pending:
-            name = self._pending.pop()
-            if name not in on_circles:
-                steps = self.steps(self.facts.bodies[name])
-                self.rules[self._non_empty[name]] = self.alternatives(steps)
-
-    def _first_parts(self, parts: Tail, tail: Tail) -> list[tuple[ir.Node, Tail]]:
-        """Each part that may be the first one that is not empty, with what follows it."""
-        found = []
-        for i, part in enumerate(parts):
-            self.spend(len(parts) - i)
-            found.append((part, parts[i + 1 :] + tail))
-            if not self.facts.is_nullable(part):
-                break
-        return found[::-1]
-
-    def _more_rounds(self, node: ir.Repeat) -> Tail:
-        """What follows the first round of a repetition that is not empty."""
-        if node.max == 1:
-            return ()
-        empty = self.facts.is_nullable(node.part)
-        least = 0 if empty else max(node.min - 1, 0)
-        most = None if node.max is None else node.max - 1
-        return (ir.Repeat(self.non_empty_part(node.part), least, most),)
-
-    def _non_empty_leaf(self, leaf: ir.Node) -> ir.Node | None:
-        """A regular node without the empty text; None if nothing is left."""
-        if not self.facts.is_nullable(leaf):
-            return leaf
-        if id(leaf) not in self._leaves:
-            self._keep.append(leaf)
-            self._leaves[id(leaf)] = self._cut_empty(leaf)
-        return self._leaves[id(leaf)]
-
-    def _cut_empty(self, leaf: ir.Node) -> ir.Node | None:
-        if leaf in (_EMPTY, ir.Literal("")):
-            return None
-        if isinstance(leaf, ir.Repeat) and not self.facts.is_nullable(leaf.part):
-            return None if leaf.max == 0 else ir.Repeat(leaf.part, 1, leaf.max)
-        return ir.Intersect((leaf, _SOME_TEXT))
+        _Circle(shared, members).rewrite()
+    shared.finish()
+    return replace(grammar, rules=shared.rules)
 
 
 class _Circle:
-    """Rules that may all begin with each other: a strongly connected component."""
+    """Rules that may all begin with each other: a strongly connected component.
 
-    def __init__(self, rewriting: _Rewriting, members: list[str]) -> None:
-        self._rewriting = rewriting
+    Members are rules without their empty text, and unbounded repetitions that stand at the left
+    of one: those are taken for a rule R = part | R part. So `x = Repeat(x)` becomes x = x x.
+    """
+
+    def __init__(self, shared: NonEmpty, members: list[str]) -> None:
+        self._shared = shared
         self._members = members
+        self._member_set = set(members)
         self._steps: dict[str, list[Step]] = {}
-        self._rounds: dict[int, str] = {}  # unbounded Repeat on the circle -> its name
+        self._rounds: dict[int, str] = {}  # repetition -> its rule
+        self._new_rounds: list[tuple[str, ir.Node]] = []  # rules to make steps for, parts
         self._same: dict[str, str] = {}  # member -> the member that stands for it
-        self._names: dict[str, str] = {}  # unbounded Repeat -> the rule it becomes
-        self._rests: dict[tuple[str, str], str] = {}
+        self._rests: dict[tuple[str, str], ir.Rule] = {}
+        self._new_rests: list[tuple[str, str]] = []
 
     def rewrite(self) -> None:
         """Put rules without left recursion in place of the members'."""
         self._collect()
         self._merge_units()
-        for member in self._substitute():
-            self._write(member, self._rewriting.alternatives(self._named(self._steps[member])))
+        for member, steps in self._substitute():
+            self._write(member, self._shared.alternatives(steps))
         if len(self._steps) == 1:
             ((member, steps),) = self._steps.items()
             self._write(member, self._self_recursive(member, steps))
         else:
-            self._left_corners()
-        self._write_names()
+            self._write_left_corners()
+        for member, same in self._same.items():
+            if member != same:
+                self._write(member, self._shared.head(same))
+
+    def _write(self, member: str, body: ir.Node) -> None:
+        rules = self._shared.rules
+        name = self._shared.non_empty(member)
+        rules[name] = body
+        if name != member:
+            rules[member] = ir.Choice((EMPTY, self._shared.reference(name)))
 
     # ------------------------------------------------------------------- steps
 
     def _collect(self) -> None:
-        """The members' steps, with no tail of a step on the circle that may be empty."""
-        facts = self._rewriting.facts
-        pending = [(name, facts.bodies[name]) for name in self._members]
-        self._steps = dict.fromkeys(self._members, [])
-        on_circle = set(self._members)
+        """The members' steps; where the head is a member, the tail is never empty but if ()."""
+        shared = self._shared
+        found: dict[str, list[Step]] = {}
+        for name in self._members:
+            found[name] = shared.steps(shared.facts.bodies[name], self._rule_of_rounds)
+        while self._new_rounds:  # the steps of one may ask for another
+            name, part = self._new_rounds.pop()
+            found[name] = [*shared.steps(part, self._rule_of_rounds), (name, (part,))]
+        for name, steps in found.items():
+            self._steps[name] = [made for step in steps for made in self._split(step, found)]
+
+    def _rule_of_rounds(self, node: ir.Repeat) -> str:
+        """The rule for a repetition if it may begin with a member of this circle."""
+        facts = self._shared.facts
+        if node.max is not None or (node.min > 1 and not facts.is_nullable(node.part)):
+            return ""
+        if id(node) not in self._rounds:
+            if self._member_set.isdisjoint(facts.rules_left_of(node.part)):
+                return ""
+            self._rounds[id(node)] = self._shared.fresh("rounds")
+            self._new_rounds.append((self._rounds[id(node)], node.part))
+        return self._rounds[id(node)]
+
+    def _split(self, step: Step, members: Container[str]) -> list[Step]:
+        """Nothing and not empty: the two kinds of a tail that may be empty, after a member."""
+        shared = self._shared
+        head, tail = step
+        if head not in members or not tail:
+            return [step]
+        if not all(map(shared.facts.is_nullable, tail)):
+            return [step]
+        rest = shared.steps(ir.Sequence(tail))
+        return [(head, ()), *((head, (shared.head(first), *more)) for first, more in rest)]
+
+    def _merge_units(self) -> None:
+        """Members that stand for each other match the same: one stands for all."""
+        units = {
+            name: [head for head, tail in steps if isinstance(head, str) and not tail]
+            for name, steps in self._steps.items()
+        }
+        for names in components(units):
+            self._same.update(dict.fromkeys(names, names[0]))
+        merged: dict[str, dict[tuple[str | int, ...], Step]] = {}
+        for name, steps in self._steps.items():
+            same = self._same[name]
+            mine = merged.setdefault(same, {})
+            for head, tail in steps:
+                to = self._same.get(head, head) if isinstance(head, str) else head
+                if to != same or tail:
+                    key = to if isinstance(to, str) else id(to)
+                    mine[key, *map(id, tail)] = (to, tail)
+        self._steps = {name: list(steps.values()) for name, steps in merged.items()}
+
+    def _substitute(self) -> Iterator[tuple[str, list[Step]]]:
+        """Put members into the steps that begin with them, while that costs little.
+
+        Yields the members that no other member begins with any more.
+        """
+        size = sum(1 + len(tail) for steps in self._steps.values() for _, tail in steps)
+        room = 3 * size + 64
+        users: dict[str, dict[str, None]] = {name: {} for name in self._steps}
+        for name, steps in self._steps.items():
+            for head, _ in steps:
+                if isinstance(head, str) and head in users:
+                    users[head][name] = None
+        again = True
+        while again:
+            again = False
+            for name in list(self._steps):
+                mine = self._steps[name]
+                if len(self._steps) == 1 or name in users[name]:
+                    continue
+                uses = [
+                    tail
+                    for user in users[name]
+                    for head, tail in self._steps[user]
+                    if head == name
+                ]
+                growth = sum(len(tail) for _, tail in mine) * len(uses)
+                growth += sum(1 + len(tail) for tail in uses) * len(mine)
+                if len(mine) * len(uses) > len(mine) + len(uses) or growth > room:
+                    continue
+                room -= growth
+                self._put(name, users)
+                yield name, self._steps.pop(name)
+                again = True
+
+    def _put(self, name: str, users: dict[str, dict[str, None]]) -> None:
+        """Substitute the member `name` wherever a step begins with it."""
+        mine = self._steps[name]
+        for user in users.pop(name):
+            steps: list[Step] = []
+            for head, tail in self._steps[user]:
+                put = [(first, more + tail) for first, more in mine] if head == name else []
+                self._shared.spend(sum(1 + len(longer) for _, longer in put))
+                steps += put if head == name else [(head, tail)]
+            self._steps[user] = steps
+            for head, _ in mine:
+                if isinstance(head, str) and head in users:
+                    users[head][user] = None
+        for others in users.values():
+            others.pop(name, None)
+
+    # ------------------------------------------------------------------- rules
+
+    def _self_recursive(self, member: str, steps: list[Step]) -> ir.Node:
+        """The body of the one member that is left."""
+        shared = self._shared
+        steps = [(head, self._open_end(tail)) for head, tail in steps]
+        loops = [tail for head, tail in steps if head == member]
+        starts = [step for step in steps if step[0] != member]
+        if not loops:
+            return shared.alternatives(starts)
+        names = {name for name, same in self._same.items() if same == member}
+        names |= {shared.non_empty(name) for name in names}
+        if any(len(tail) == 1 and _is_rule(tail[0], names) for tail in loops):
+            # A = A A | A A A: what is made of A alone is that already.
+            alone = [tail for tail in loops if all(_is_rule(part, names) for part in tail)]
+            loops = [tail for tail in loops if tail not in alone] + [min(alone, key=len)]
+        if not any(tail and _is_rule(tail[-1], names) for _, tail in steps):
+            first = shared.alternatives(starts)
+        else:
+            first = shared.reference(shared.fresh(f"{member}.start"))
+            starts = [(head, self._turned(tail, names, first)) for head, tail in starts]
+            loops = [self._turned(tail, names, first) for tail in loops]
+            shared.rules[first.name] = shared.alternatives(starts)
+        return sequence((first, ir.Repeat(choice([sequence(tail) for tail in loops]))))
+
+    def _open_end(self, tail: Tail) -> Tail:
+        """The tail with its last part taken apart as far as that is a sequence."""
+        while tail and isinstance(tail[-1], ir.Sequence):
+            if self._shared.facts.is_regular(tail[-1]):
+                break
+            tail = tail[:-1] + tail[-1].parts
+        return tail
+
+    def _turned(self, tail: Tail, names: set[str], start: ir.Rule) -> Tail:
+        """The tail with `start` in place of a rule of `names` at its end."""
+        if not tail or not _is_rule(tail[-1], names):
+            return tail
+        nullable = self._shared.facts.is_nullable(tail[-1])
+        return (*tail[:-1], ir.Choice((EMPTY, start)) if nullable else start)
+
+    def _write_left_corners(self) -> None:
+        """A member is a start at any member and the rest of the way from there."""
+        shared = self._shared
+        edges: dict[str, list[tuple[str, Tail]]] = {name: [] for name in self._steps}
+        starts: list[tuple[str, ir.Node, Tail]] = []
+        for name, steps in self._steps.items():
+            for head, tail in steps:
+                if isinstance(head, str) and head in edges:
+                    edges[head].append((name, tail))
+                else:
+                    starts.append((name, shared.head(head), tail))
+        for member in self._steps:
+            shared.spend(sum(2 + len(tail) for _, _, tail in starts))
+            ways = [
+                sequence((head, *tail, self._rest(at, member))) for at, head, tail in starts
+            ]
+            self._write(member, choice(ways))
+        while self._new_rests:
+            at, member = self._new_rests.pop()
+            shared.spend(sum(2 + len(tail) for _, tail in edges[at]))
+            ways = [sequence((*tail, self._rest(to, member))) for to, tail in edges[at]]
+            name = self._rests[at, member].name
+            shared.rules[name] = choice([EMPTY, *ways] if at == member else ways)
+
+    def _rest(self, at: str, member: str) -> ir.Node:
+        """What may follow a text of `at` so that the whole is one of `member`."""
+        if (at, member) not in self._rests:
+            rule = self._shared.reference(self._shared.fresh(f"{at}>{member}"))
+            self._rests[at, member] = rule
+            self._new_rests.append((at, member))
+        return self._rests[at, member]
+
+
+def _is_rule(node: ir.Node, names: set[str]) -> bool:
+    return isinstance(node, ir.Rule) and node.name in names

@@ -60,7 +60,7 @@ class Nullability:
         return self._nullable[id(node)]
 
     def rules_left_of(self, node: ir.Node) -> Iterator[str]:
-        """Names of the rules that a text of `node` may begin with, directly and not by rules."""
+        """Names of the rules in `node` that a text of it may begin with."""
         pending = [node]
         seen: set[int] = set()
         while pending:

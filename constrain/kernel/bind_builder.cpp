@@ -38,6 +38,7 @@ Limits read_limits(const nb::object& o) {
   limits.depth = nb::cast<uint32_t>(o.attr("depth"));
   limits.arena_bytes = nb::cast<uint64_t>(o.attr("arena_bytes"));
   limits.search_states = nb::cast<uint64_t>(o.attr("search_states"));
+  limits.seconds = nb::cast<double>(o.attr("seconds"));
   return limits;
 }
 

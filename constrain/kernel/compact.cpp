@@ -92,7 +92,7 @@ void Compiled::compact() {
 }
 
 void Compiled::relieve() {
-  engine->pool.set_limits(limits);
+  engine->enter(*this);
   if (arena_->memory() > limits.arena_bytes) {
     compact();
     // What is live must fit by itself; the rest was only memory of the past.

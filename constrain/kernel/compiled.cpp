@@ -38,11 +38,25 @@ Engine::Engine(std::vector<std::string> tokens, std::vector<uint32_t> end_ids_,
 
 Compiled::Compiled(std::shared_ptr<Engine> engine_, const Limits& limits_)
     : engine(std::move(engine_)), limits(limits_), program(engine->pool) {
-  engine->pool.set_limits(limits);
+  engine->enter(*this);
+  engine->pool.set_deadline();
+}
+
+Compiled::~Compiled() {
+  if (engine->active == this) engine->active = nullptr;
+}
+
+void Engine::enter(Compiled& grammar) {
+  if (active) active->n_expressions += pool.size() - active_since;
+  active = &grammar;
+  active_since = pool.size();
+  const uint64_t limit = grammar.limits.expressions;
+  pool.set_limits(grammar.limits, limit - std::min(limit, grammar.n_expressions));
 }
 
 void Compiled::finish(uint32_t root) {
   program.finish(root);
+  engine->pool.clear_deadline();
   arena_ = std::make_unique<Arena>();
   machine_ = std::make_unique<Machine>(program, *arena_, limits);
   masker_ = std::make_unique<Masker>(*machine_, engine->tables);

@@ -25,6 +25,11 @@ struct Engine {
   uint64_t table_limit = uint64_t{512} << 20;
 
   uint64_t memory() const { return pool.memory() + tables.memory(); }
+
+  // New expressions count for the grammar that is being worked for.
+  void enter(class Compiled& grammar);
+  class Compiled* active = nullptr;
+  uint32_t active_since = 0;  // size of the pool when it became active
 };
 
 class Matcher;
@@ -34,6 +39,7 @@ class Compiled {
  public:
   Compiled(std::shared_ptr<Engine> engine, const Limits& limits);
   Compiled(const Compiled&) = delete;
+  ~Compiled();
 
   void finish(uint32_t root);  // completes the program; before it, `program` is being built
   ConfigId start_config();
@@ -67,6 +73,7 @@ class Compiled {
   Limits limits;
   Program program;
   std::unordered_set<Matcher*> matchers;  // live ones: what compaction keeps
+  uint64_t n_expressions = 0;             // made for this grammar so far
 
  private:
   void clear_padding(uint64_t* mask, const std::vector<uint32_t>& ids, bool end);

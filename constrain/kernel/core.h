@@ -47,6 +47,7 @@ struct Limits {
   uint32_t depth = 100'000;
   uint64_t arena_bytes = 64u << 20;
   uint64_t search_states = 200'000;
+  double seconds = 30.0;
 };
 
 inline uint64_t mix(uint64_t h, uint64_t v) {

@@ -1,5 +1,5 @@
 // Derivatives, byte classes, emptiness and shortest lengths of expressions.
-#include <deque>
+#include <queue>
 
 #include "expr.h"
 
@@ -244,48 +244,70 @@ bool ExprPool::is_alive(ExprId id) {
   return alive;
 }
 
-// Breadth-first over derivatives: bytes of the shortest match ending in `tag`.
-// Exact lengths are kept for the states on the path; all states are dead if there is none.
+// A* over derivatives: bytes of the shortest match ending in `tag`, with the lower bound that
+// every expression carries as the estimate. Exact lengths are kept for the states on the path;
+// all states are dead if there is none.
 uint32_t ExprPool::search(ExprId start, uint32_t tag) {
   const auto known = lengths_.find({start, tag});
   if (known != lengths_.end()) return known->second;
-  std::unordered_map<ExprId, ExprId> parent{{start, start}};
-  std::deque<ExprId> queue{start};
+  struct Entry {
+    uint32_t total, length;
+    ExprId state;
+    bool operator<(const Entry& o) const {  // the queue yields its greatest: least total, deepest
+      return total != o.total ? total > o.total : length < o.length;
+    }
+  };
+  struct Seen {
+    uint32_t length;
+    ExprId parent;
+  };
+  std::unordered_map<ExprId, Seen> seen{{start, {0, start}}};
+  std::priority_queue<Entry> queue;
+  queue.push({facts_[start].min_len, 0, start});
   ExprId hit = kNone;
-  while (!queue.empty() && hit == kNone) {
-    const ExprId at = queue.front();
-    queue.pop_front();
-    if (facts_[at].tags >> tag & 1) {
-      hit = at;
+  while (!queue.empty()) {
+    const Entry at = queue.top();
+    queue.pop();
+    if (at.length > seen[at.state].length) continue;
+    if (facts_[at.state].tags >> tag & 1) {
+      hit = at.state;
       break;
     }
-    const uint32_t classes = class_map_of(at);
+    const uint32_t classes = class_map_of(at.state);
     bool done[256] = {};
     for (unsigned b = 0; b < 256; ++b) {
       const uint8_t cls = class_maps_[classes].of[b];
       if (done[cls]) continue;
       done[cls] = true;
-      const ExprId to = raw_next(at, static_cast<uint8_t>(b));
-      if (to == kEmptyExpr || alive_[to] == 2 || !parent.emplace(to, at).second) continue;
-      queue.push_back(to);
+      const ExprId to = raw_next(at.state, static_cast<uint8_t>(b));
+      if (to == kEmptyExpr || alive_[to] == 2) continue;
+      const auto [entry, fresh] = seen.try_emplace(to, Seen{at.length + 1, at.state});
+      if (!fresh && entry->second.length <= at.length + 1) continue;
+      entry->second = {at.length + 1, at.state};
+      queue.push({add_length(at.length + 1, facts_[to].min_len), at.length + 1, to});
     }
-    if (parent.size() > limits_.search_states)
-      throw LimitExceeded("search_states", static_cast<double>(parent.size()),
-                          static_cast<double>(limits_.search_states));
+    check_search(seen.size());
   }
   if (hit == kNone) {
     if (tag == 0)
-      for (const auto& [state, from] : parent) alive_[state] = 2;
+      for (const auto& [state, from] : seen) alive_[state] = 2;
     lengths_[{start, tag}] = kInfinite;
     return kInfinite;
   }
   uint32_t length = 0;
-  for (ExprId at = hit;; at = parent[at], ++length) {
+  for (ExprId at = hit;; at = seen[at].parent, ++length) {
     lengths_.emplace(SearchKey{at, tag}, length);
     alive_[at] = 1;
     if (at == start) break;
   }
   return length;
+}
+
+void ExprPool::check_search(size_t n_states) const {
+  if (n_states > limits_.search_states)
+    throw LimitExceeded("search_states", static_cast<double>(n_states),
+                        static_cast<double>(limits_.search_states));
+  if (n_states % 64 == 0) check_time();
 }
 
 uint32_t ExprPool::structural_min(ExprId id, uint32_t tag) {

@@ -6,7 +6,7 @@
 namespace constrain {
 
 ExprPool::ExprPool(const ByteSet& alphabet) : alphabet_(alphabet) {
-  set_limits(Limits{});
+  set_limits(Limits{}, Limits{}.expressions);
   make({ExprKind::kEmpty});
   make({ExprKind::kTag, 0});
   alive_[kEmptyExpr] = 2;
@@ -14,9 +14,21 @@ ExprPool::ExprPool(const ByteSet& alphabet) : alphabet_(alphabet) {
     spellable_[static_cast<int>(u)] = spellable_bytes(u);
 }
 
-void ExprPool::set_limits(const Limits& limits) {
+void ExprPool::set_limits(const Limits& limits, uint64_t n_left) {
   limits_ = limits;
-  max_size_ = nodes_.size() + limits.expressions;
+  max_size_ = nodes_.size() + n_left;
+}
+
+void ExprPool::set_deadline() {
+  has_deadline_ = true;
+  started_ = std::chrono::steady_clock::now();
+}
+
+void ExprPool::check_time() const {
+  if (!has_deadline_) return;
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - started_;
+  if (spent.count() > limits_.seconds)
+    throw LimitExceeded("seconds", spent.count(), limits_.seconds);
 }
 
 uint64_t ExprPool::memory() const {
@@ -31,6 +43,7 @@ ExprId ExprPool::make(const Expr& e) {
   if (nodes_.size() > max_size_)
     throw LimitExceeded("expressions", static_cast<double>(limits_.expressions) + 1,
                         static_cast<double>(limits_.expressions));
+  if (nodes_.size() % 256 == 0) check_time();
   facts_.push_back(derive_facts(e));
   rows_.emplace_back();
   alive_.push_back(0);

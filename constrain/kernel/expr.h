@@ -14,6 +14,7 @@
 // of the expression that can move. All states live as long as the pool.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -126,8 +127,11 @@ class ExprPool {
   uint32_t size() const { return nodes_.size(); }
   uint64_t memory() const;
 
-  // Begin one operation for a grammar with these limits.
-  void set_limits(const Limits& limits);
+  // Begin work for a grammar that may still make `n_left` expressions.
+  void set_limits(const Limits& limits, uint64_t n_left);
+  // Until `clear_deadline`, work beyond limits.seconds raises.
+  void set_deadline();
+  void clear_deadline() { has_deadline_ = false; }
 
  private:
   struct Row {
@@ -183,6 +187,8 @@ class ExprPool {
   uint32_t quoted_classes(const Expr& e);
   void init_row(ExprId e);
   uint32_t search(ExprId e, uint32_t tag);
+  void check_search(size_t n_states) const;
+  void check_time() const;
   uint32_t structural_min(ExprId e, uint32_t tag);
 
   ByteSet alphabet_;
@@ -210,6 +216,8 @@ class ExprPool {
   std::unordered_set<ExprId> characters_;
   ExprId any_text_[3] = {kNone, kNone, kNone};
   uint64_t max_size_ = 0;
+  bool has_deadline_ = false;
+  std::chrono::steady_clock::time_point started_;
   Limits limits_;
 };
 

@@ -40,7 +40,8 @@ uint32_t Machine::done_length(const Cell& cell) const {
 // The members that min_properties still demands beyond the required ones.
 // `counts`: count, position, missing (the first words of a state, perhaps after one more key).
 uint32_t Machine::extras_cost(const ObjectSpec& spec, const uint32_t* state,
-                              const uint32_t* counts, uint32_t except) const {
+                              const uint32_t* counts, uint32_t except,
+                              bool takes_short) const {
   const uint32_t have = counts[kCount] + counts[kMissing];
   if (have >= spec.min_properties) return 0;
   std::vector<uint32_t> optional;
@@ -50,18 +51,19 @@ uint32_t Machine::extras_cost(const ObjectSpec& spec, const uint32_t* state,
                                   : spec.properties[i].order < counts[kPosition];
     if (!passed && i != except) optional.push_back(spec.properties[i].cost);
   }
-  const bool short_taken =
-      spec.names.nodes[0].terminal || arena_.used_terminal(state[kUsedNames]);
+  const bool short_taken = takes_short || spec.names.nodes[0].terminal ||
+                           arena_.used_terminal(state[kUsedNames]);
   return program_.cheapest_members(spec, optional, spec.min_properties - have, short_taken);
 }
 
 uint32_t Machine::members_rest(const ObjectSpec& spec, const uint32_t* state) const {
-  return add_length(state[kRestCost], extras_cost(spec, state, state, kNone));
+  return add_length(state[kRestCost], extras_cost(spec, state, state, kNone, false));
 }
 
-// The same after one more member: declared `property`, or kNone for an other key.
+// The same after one more member: declared `property`, or kNone for an other key (the shortest
+// one there is, if `takes_short`).
 uint32_t Machine::rest_after(const ObjectSpec& spec, const uint32_t* state,
-                             uint32_t property) const {
+                             uint32_t property, bool takes_short) const {
   uint32_t counts[3] = {state[kCount] + 1, state[kPosition], state[kMissing]};
   uint32_t rest = state[kRestCost];
   if (property == kNone) {
@@ -74,7 +76,7 @@ uint32_t Machine::rest_after(const ObjectSpec& spec, const uint32_t* state,
       rest -= p.cost + program_.forms[spec.form].comma_len;
     }
   }
-  return add_length(rest, extras_cost(spec, state, counts, property));
+  return add_length(rest, extras_cost(spec, state, counts, property, takes_short));
 }
 
 // Bytes from the opening quotation mark of the next key to the end of the last member.
@@ -180,8 +182,10 @@ uint32_t Machine::key_potential(const Key& key, const Cell& cell) const {
   }
   if (key.other != ExprPool::kEmptyExpr) {
     const uint32_t value = program_.values[spec.additional].min_len;
-    const uint32_t member = add_length(other_distance(key, cell), form.colon_len + value);
-    least = std::min(least, add_length(member, rest_after(spec, state, kNone)));
+    const uint32_t distance = other_distance(key, cell);
+    const bool takes_short = key.prefix == 0 && key.escape == kNoEscape && distance == 1;
+    const uint32_t member = add_length(distance, form.colon_len + value);
+    least = std::min(least, add_length(member, rest_after(spec, state, kNone, takes_short)));
   }
   return add_length(least, add_length(form.close_len, arena_.cell_facts[cell.parent].done));
 }

@@ -78,9 +78,10 @@ class Machine {
   uint32_t state_after(const ObjectSpec& spec, const uint32_t* state, uint32_t property,
                        uint32_t used_names);
   uint32_t members_rest(const ObjectSpec& spec, const uint32_t* state) const;
-  uint32_t rest_after(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
+  uint32_t rest_after(const ObjectSpec& spec, const uint32_t* state, uint32_t property,
+                      bool takes_short = false) const;
   uint32_t extras_cost(const ObjectSpec& spec, const uint32_t* state, const uint32_t* counts,
-                       uint32_t except) const;
+                       uint32_t except, bool takes_short) const;
   bool fits(const ObjectSpec& spec, uint32_t count, uint32_t missing, uint32_t position) const;
   bool seen(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
   bool can_close(const ObjectSpec& spec, const uint32_t* state) const;

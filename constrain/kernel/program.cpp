@@ -210,13 +210,14 @@ void Program::complete_array(ArraySpec& spec) {
 
 void Program::finish(uint32_t root_node) {
   root = root_node;
-  // Children are mostly added before their parents, so few rounds suffice; lengths only fall.
+  // Values are mostly added before those they hold, so few rounds backwards suffice; lengths
+  // only fall.
   for (bool changed = true; changed;) {
     changed = false;
-    for (size_t round = 0; round < 2; ++round) {
-      for (auto& o : objects) changed |= update_object(o);
-      for (auto& a : arrays) changed |= update_array(a);
-      for (auto& v : values) changed |= update_value(v);
+    for (size_t v = values.size(); v-- > 0;) {
+      for (const uint32_t o : values[v].objects) changed |= update_object(objects[o]);
+      for (const uint32_t a : values[v].arrays) changed |= update_array(arrays[a]);
+      changed |= update_value(values[v]);
     }
   }
   for (bool changed = true; changed;) {
