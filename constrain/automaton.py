@@ -117,51 +117,31 @@ class Matcher(kernel.Matcher):
         """The tokens that must follow, as the model's own tokenizer would cut them.
 
         Args:
-            tokenize: text bytes -> token ids, spelling exactly these bytes.
+            tokenize: text bytes -> token ids that spell these bytes or a beginning of them.
 
         Returns:
-            Tokens for a beginning of `forced_bytes()`. A token near its end is held back if a
-            longer token could begin with the same bytes and run into what is not forced: the
-            model decides there. Empty if nothing is forced.
+            Tokens for a beginning of `forced_bytes()`, empty if nothing is forced. They end
+            before a place where a longer token that is allowed runs past the forced text: the
+            model decides there. (Asking whether one is allowed matters: after `"age":` no token
+            `":"` can come if a number must follow.)
         """
         forced = self.forced_bytes()
         if not forced:
             return []
         tokens = list(tokenize(forced))
         spelled = self.compiled.vocabulary.tokens
-        if b"".join(spelled[t] for t in tokens) != forced:
+        if not forced.startswith(b"".join(spelled[t] for t in tokens)):
             return []  # the tokenizer does not spell this text exactly: leave it to the model
-        if not self._ends_after(forced):
-            tokens = self._hold_back(tokens, forced)
-        return self._allowed_beginning(tokens)
-
-    def _ends_after(self, forced: bytes) -> bool:
-        """Is the text over once `forced` is written?"""
-        after = self.copy()
-        after.accept_bytes(forced)
-        return not after.can_continue
-
-    def _hold_back(self, tokens: list[int], forced: bytes) -> list[int]:
-        """Drop tokens from the end while a longer token could cover them and go on."""
-        spelled = self.compiled.vocabulary.tokens
-        end = len(forced)
-        kept = list(tokens)
-        while kept:
-            start = end - len(spelled[kept[-1]])
-            if not self.compiled.runs_past(forced[start:]):
-                break
-            kept.pop()
-            end = start
-        return kept
-
-    def _allowed_beginning(self, tokens: list[int]) -> list[int]:
-        """The tokens up to the first one this grammar does not take as a token."""
         probe = self.copy()
+        start = 0
         for i, token in enumerate(tokens):
+            if probe._allows_past(forced[start:]):  # noqa: SLF001  the kernel's method, same class
+                return tokens[:i]
             try:
                 probe.accept(token)
-            except TokenRejectedError:
+            except TokenRejectedError:  # the tokenizer knows it, but it is no text token
                 return tokens[:i]
+            start += len(spelled[token])
         return tokens
 
     def expected(self) -> tuple[str, ...]:
@@ -265,10 +245,6 @@ class CompiledGrammar:
     def memory_bytes(self) -> int:
         """Memory of this grammar's configurations and memoized masks (tables not counted)."""
         return self.kernel.memory_bytes
-
-    def runs_past(self, text: bytes) -> bool:
-        """Is there a token of the vocabulary that begins with `text` and is longer?"""
-        return self.kernel.runs_past(text)
 
     def __repr__(self) -> str:
         return f"CompiledGrammar({type(self.grammar.root).__name__}, {self.vocabulary!r})"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from constrain.errors import GrammarError, LimitError
 from constrain.grammar import ir
+from constrain.grammar.left_recursion import without_left_recursion
 from constrain.kernel import Compiled
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Lowering:
 
     def __init__(self, grammar: ir.Grammar, engine: Engine, limits: Limits) -> None:
         self.kernel = Compiled(engine, limits)
-        self._rules: Mapping[str, ir.Node] = grammar.rules
+        self._rules: Mapping[str, ir.Node] = without_left_recursion(grammar, limits).rules
         self._expressions: dict[tuple[int, int], int] = {}
         self._keep: list[ir.Node] = []  # keeps ids of nodes in _expressions unique
         self._regular: dict[int, bool] = {}
@@ -244,9 +245,7 @@ class Lowering:
         universe = self._universes[form]
         key = _UNBOUNDED if case.key is None else self._expression(case.key, universe)
         most = _UNBOUNDED if case.max_properties is None else case.max_properties
-        return self.kernel.object(
-            form, properties, additional, key, case.min_properties, most
-        )
+        return self.kernel.object(form, properties, additional, key, case.min_properties, most)
 
     def _array(self, case: ir.JsonArray, form: int) -> int:
         prefix = [self._value(item, form) for item in case.prefix]

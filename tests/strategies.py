@@ -80,6 +80,44 @@ def rule_grammars(draw: DrawFn, letters: str = LETTERS) -> ir.Grammar:
     )
 
 
+def is_left_recursive(grammar: ir.Grammar) -> bool:
+    """Whether some rule can begin with itself, perhaps after empty parts."""
+    nullable: set[str] = set()
+    for _ in grammar.rules:
+        nullable |= {n for n, body in grammar.rules.items() if _first(body, nullable)[1]}
+    first = {name: _first(body, nullable)[0] for name, body in grammar.rules.items()}
+    for _ in grammar.rules:
+        first = {n: f.union(*(first[other] for other in f)) for n, f in first.items()}
+    return any(name in begins for name, begins in first.items())
+
+
+def _first(node: ir.Node, nullable: set[str]) -> tuple[set[str], bool]:
+    """Rules that a node can begin with, and whether it can be empty."""
+    match node:
+        case ir.Rule(name):
+            return {name}, name in nullable
+        case ir.Sequence(parts):
+            found: set[str] = set()
+            for part in parts:
+                begins, empty = _first(part, nullable)
+                found |= begins
+                if not empty:
+                    return found, False
+            return found, True
+        case ir.Choice(alternatives):
+            both = [_first(one, nullable) for one in alternatives]
+            return set().union(*(begins for begins, _ in both)), any(empty for _, empty in both)
+        case ir.Repeat(part, least):
+            begins, empty = _first(part, nullable)
+            return begins, empty or least == 0
+        case ir.Literal(text):
+            return set(), text == ""
+        case ir.OneOf(texts):
+            return set(), "" in texts
+        case _:
+            return set(), False
+
+
 def grammars(letters: str = LETTERS) -> SearchStrategy[ir.Grammar]:
     """Grammars of plain text: regular ones and ones with rules."""
     return regular_nodes(letters).map(ir.Grammar) | rule_grammars(letters)

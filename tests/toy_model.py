@@ -175,6 +175,20 @@ class ListMatcher:
         twin._texts, twin._done = self._texts, self._done
         return twin
 
+    def forced_tokens(self, tokenize: Callable[[bytes], Sequence[int]]) -> list[int]:
+        """By the definition: up to where a longer token that is allowed runs past the text."""
+        forced = self.forced_bytes()
+        probe = self.copy()
+        taken: list[int] = []
+        for token_id in tokenize(forced) if forced else ():
+            rest = forced[len(probe._done) - len(self._done) :]
+            longer = (t for t, data in enumerate(TOKENS) if len(data) > len(rest))
+            if any(probe.allowed(t) for t in longer if t not in (END, CONTROL)):
+                break
+            probe.accept(token_id)
+            taken.append(token_id)
+        return taken
+
     def forced_bytes(self) -> bytes:
         rests = self._rests()
         common = b""

@@ -8,18 +8,7 @@ here spells the text exactly or is empty, and empty means: the mask leads, token
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from constrain.errors import TokenRejectedError
-
-if TYPE_CHECKING:
-    from constrain.automaton import Matcher
-    from constrain.driver.protocol import MaskWords
 
 # Characters a tokenizer may keep apart from what follows. Each is tried as something to stand
 # before the text, and used only if its tokens end exactly where the text begins.
@@ -39,7 +28,6 @@ class CanonicalTokenizer:
     def __init__(self, tokenize: Tokenize, tokens: Sequence[bytes]) -> None:
         self._tokenize = tokenize
         self._tokens = tokens
-        self._lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
 
     def __call__(self, data: bytes) -> Sequence[int]:
         """The model's tokens for forced text.
@@ -61,54 +49,6 @@ class CanonicalTokenizer:
 
     def _spell(self, token_ids: Sequence[int], text: bytes) -> bool:
         return b"".join(self._tokens[t] for t in token_ids) == text
-
-    def forced(self, matcher: Matcher, mask: MaskWords) -> Sequence[int]:
-        """Tokens that the output must go on with, as the model would write them.
-
-        They end before a place where a longer token, allowed by the grammar, runs past the
-        forced text: the model decides there. Whether one is allowed is worth asking: after
-        `"age":` no token `":"` can come if a number must follow. (With twenty boolean
-        settings, SmolLM2 was called 20 times so; 40 times when the vocabulary alone was asked.)
-
-        Args:
-            matcher: where the output is; not moved.
-            mask: room for `fill_mask`; overwritten.
-
-        Cost: a few calls a token, and a mask where the vocabulary has a longer token.
-        """
-        text = matcher.forced_bytes()
-        if not text:
-            return ()
-        found = self(text)
-        probe = matcher.copy()
-        start = 0
-        for i, token_id in enumerate(found):
-            rest = text[start:]
-            if self._runs_past(rest) and self._longest_allowed(probe, mask) > len(rest):
-                return found[:i]
-            try:
-                probe.accept(token_id)
-            except TokenRejectedError:  # the tokenizer knows it, but it is no text token
-                return found[:i]
-            start += len(self._tokens[token_id])
-        return found
-
-    @cached_property
-    def _sorted(self) -> list[bytes]:
-        return sorted(self._tokens)
-
-    def _runs_past(self, text: bytes) -> bool:
-        """Whether the vocabulary has a token that begins with the text and is longer."""
-        # What begins with the text stands right after the text itself.
-        after = bisect_right(self._sorted, text)
-        return after < len(self._sorted) and self._sorted[after].startswith(text)
-
-    def _longest_allowed(self, matcher: Matcher, mask: MaskWords) -> int:
-        """Bytes of the longest token that may come."""
-        matcher.fill_mask(mask)
-        n_tokens = len(self._lengths)
-        bits = np.unpackbits(mask.view(np.uint8), bitorder="little", count=n_tokens)
-        return int(self._lengths[bits.view(np.bool_)].max(initial=0))
 
 
 def _whole_characters(data: bytes) -> bytes:

@@ -220,7 +220,7 @@ class Output:
             if self.remaining <= 0:
                 self._finish_complete(matcher)
                 return
-            if self._take_forced(matcher, self._tokenize.forced(matcher, self._mask)):
+            if self._take_forced(matcher, matcher.forced_tokens(self._tokenize)):
                 continue
             matcher.fill_mask(self._mask)
             only = _only_token(self._mask)

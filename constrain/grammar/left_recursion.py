@@ -23,12 +23,12 @@ Size: steps times rules of one circle at worst, counted against `Limits.nodes`.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from constrain.grammar import ir
 from constrain.grammar.non_empty import EMPTY, NonEmpty, Step, Tail, choice, sequence
-from constrain.grammar.nullable import Nullability, components
+from constrain.grammar.nullable import Nullability, components, rules_perhaps_left_of
 from constrain.limits import Limits
 
 
@@ -51,13 +51,15 @@ def without_left_recursion(grammar: ir.Grammar, limits: Limits | None = None) ->
     """
     if not grammar.rules or isinstance(grammar.root, ir.JsonText):
         return grammar
+    left = {
+        name: rules_perhaps_left_of(body)
+        for name, body in grammar.rules.items()
+        if not isinstance(body, ir.JsonValue)
+    }
+    if not _circles(left):
+        return grammar
     facts = Nullability(grammar.rules, grammar.root)
-    graph = {name: set(facts.rules_left_of(body)) for name, body in facts.bodies.items()}
-    circles = [
-        members
-        for members in components(graph)
-        if len(members) > 1 or members[0] in graph[members[0]]
-    ]
+    circles = _circles({name: facts.rules_left_of(body) for name, body in facts.bodies.items()})
     if not circles:
         return grammar
     on_circles = {name for members in circles for name in members}
@@ -66,6 +68,16 @@ def without_left_recursion(grammar: ir.Grammar, limits: Limits | None = None) ->
         _Circle(shared, members).rewrite()
     shared.finish()
     return replace(grammar, rules=shared.rules)
+
+
+def _circles(left: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """The rules that may begin with themselves, those of one circle together."""
+    graph = {name: set(begins) for name, begins in left.items()}
+    return [
+        members
+        for members in components(graph)
+        if len(members) > 1 or members[0] in graph[members[0]]
+    ]
 
 
 class _Circle:
@@ -265,15 +277,15 @@ class _Circle:
                     edges[head].append((name, tail))
                 else:
                     starts.append((name, shared.head(head), tail))
+        size = sum(2 + len(tail) for steps in self._steps.values() for _, tail in steps)
+        shared.spend(size * len(self._steps))  # a circle: every rest is reached
         for member in self._steps:
-            shared.spend(sum(2 + len(tail) for _, _, tail in starts))
             ways = [
                 sequence((head, *tail, self._rest(at, member))) for at, head, tail in starts
             ]
             self._write(member, choice(ways))
         while self._new_rests:
             at, member = self._new_rests.pop()
-            shared.spend(sum(2 + len(tail) for _, tail in edges[at]))
             ways = [sequence((*tail, self._rest(to, member))) for to, tail in edges[at]]
             name = self._rests[at, member].name
             shared.rules[name] = choice([EMPTY, *ways] if at == member else ways)

@@ -1,9 +1,9 @@
 """Nodes and rules without their empty text, taken apart at the left.
 
-A node that may match the empty text becomes the ways in which a text of it that is not empty may
-begin: *steps*, pairs of a head that is never empty and a tail of ordinary nodes. The tails keep
-their nodes, and with them repetitions with large bounds, which are never written out. A rule
-gets a second one without the empty text where that is asked for (its name with a "+").
+A node that may match the empty text becomes the ways in which a text of it that is not empty
+may begin: *steps*, pairs of a head that is never empty and a tail of ordinary nodes. The tails
+keep their nodes, and with them repetitions with large bounds, which are never written out. A
+rule gets a second one without the empty text where that is asked for (its name with a "+").
 
 Source: the elimination of empty rules in Hopcroft, Motwani, Ullman, "Introduction to Automata
 Theory, Languages, and Computation", section 7.1.3; since only the head must not be empty, a

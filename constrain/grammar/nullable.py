@@ -95,22 +95,22 @@ class Nullability:
     def _scan(self, node: ir.Node) -> list[ir.Node]:
         """The nodes not seen before at and below `node`, children first, rules not entered."""
         found: list[ir.Node] = []
+        regular, keep = self._regular, self._keep
         pending = [(node, False)]
         while pending:
             at, done = pending.pop()
-            if id(at) in self._regular:
+            if id(at) in regular:
                 continue
-            if not done:
+            children = _children(at)
+            if children and not done:
                 pending.append((at, True))
-                pending.extend((child, False) for child in _children(at))
+                pending.extend([(child, False) for child in children])
                 continue
-            self._keep.append(at)
+            keep.append(at)
             found.append(at)
-            regular = _regular_by_itself(at) and all(
-                self._regular[id(child)] for child in _children(at)
-            )
-            self._regular[id(at)] = regular
-            if regular:
+            alone = _regular_by_itself(at)
+            regular[id(at)] = alone and all(regular[id(child)] for child in children)
+            if regular[id(at)]:
                 self._nullable[id(at)] = self._is_empty_text(at)
         return found
 
@@ -216,6 +216,42 @@ def components(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
                 found.append(members)
                 low.update(dict.fromkeys(members, len(graph)))  # no edge leads into them now
     return found
+
+
+def rules_perhaps_left_of(node: ir.Node) -> Iterator[str]:
+    """Names of the rules that a text of `node` may begin with, and perhaps some more.
+
+    Looks only as far to the right as a part may be empty by its looks; no rule is entered.
+    """
+    pending = [node]
+    seen: set[int] = set()
+    while pending:
+        at = pending.pop()
+        if id(at) in seen:
+            continue
+        seen.add(id(at))
+        if isinstance(at, ir.Rule):
+            yield at.name
+        elif isinstance(at, ir.Sequence):
+            for part in at.parts:
+                pending.append(part)
+                if _is_never_empty(part):
+                    break
+        else:
+            pending.extend(_children(at))
+
+
+def _is_never_empty(node: ir.Node) -> bool:
+    """Is that plain from the node alone?"""
+    match node:
+        case ir.Literal(text):
+            return bool(text)
+        case ir.OneOf(texts):
+            return "" not in texts
+        case ir.Chars() | ir.JsonText() | ir.JsonString() | ir.MultipleOf():
+            return True
+        case _:
+            return False
 
 
 def _children(node: ir.Node) -> tuple[ir.Node, ...]:

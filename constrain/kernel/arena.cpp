@@ -65,7 +65,8 @@ std::string Arena::prefix_text(uint32_t prefix) const {
 uint64_t Arena::memory() const {
   return cells.bytes() + cell_facts.capacity() * sizeof(CellFacts) + objects.bytes() +
          keys.bytes() + prefixes.bytes() + used.bytes() + configs.bytes() + mask_bytes +
-         masks.size() * 96 + (transitions.size() + potentials.size() + spellable.size()) * 48;
+         masks.size() * 96 +
+         (potentials.size() + needed.size() + spellable.size()) * 48;
 }
 
 }  // namespace constrain

@@ -120,8 +120,8 @@ class Arena {
   // What was computed for configurations.
   std::unordered_map<ConfigId, TokenSet> masks;
   uint64_t mask_bytes = 0;
-  std::unordered_map<uint64_t, ConfigId> transitions;  // (configuration, token)
   std::unordered_map<uint64_t, uint32_t> potentials;   // thread -> shortest completion
+  std::unordered_map<ConfigId, uint32_t> needed;       // tokens that suffice to finish
   std::unordered_map<ConfigId, bool> spellable;        // can be completed with whole tokens
 };
 

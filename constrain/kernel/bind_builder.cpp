@@ -205,13 +205,6 @@ void bind_builder(nb::module_& m) {
       .def("finish", &Compiled::finish)
       .def("value_length", [](Compiled& c, uint32_t v) { return c.program.values[v].min_len; })
       .def("node_length", [](Compiled& c, uint32_t n) { return c.program.nodes[n].min_len; })
-      .def("runs_past", [](const Compiled& c, const nb::bytes& text) {
-        const Trie& trie = c.engine->tables.trie(Tables::kVocabulary);
-        uint32_t node = 0;
-        for (size_t i = 0; i < text.size() && node != kNone; ++i)
-          node = trie.child(node, static_cast<uint8_t>(text.c_str()[i]));
-        return node != kNone && trie.end(node) > node + 1;
-      })
       .def_prop_ro("complete", [](const Compiled& c) { return c.engine->complete; })
       .def_prop_ro("memory_bytes", &Compiled::memory)
       .def_prop_ro("engine_bytes", [](const Compiled& c) { return c.engine->memory(); });

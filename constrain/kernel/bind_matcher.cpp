@@ -136,6 +136,9 @@ void bind_matcher(nb::module_& m) {
       .def("_bytes_needed", [](Matcher& s) {
         return s.is_finished() ? 0 : s.compiled->potential(s.config());
       })
+      .def("_allows_past", [](Matcher& s, const nb::bytes& text) {
+        return s.compiled->allows_past(s.config(), {text.c_str(), text.size()});
+      })
       .def("_spellable", [](Matcher& s) { return s.compiled->spellable(s.config()); })
       .def("forced_bytes", [](Matcher& s) {
         return to_bytes(s.is_finished() ? std::string() : s.compiled->forced_bytes(s.config()));

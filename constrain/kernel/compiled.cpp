@@ -182,6 +182,18 @@ std::string Compiled::forced_bytes(ConfigId config) {
   return forced;
 }
 
+bool Compiled::allows_past(ConfigId config, const std::string& text) {
+  const Trie& trie = engine->tables.trie(Tables::kVocabulary);
+  uint32_t node = 0;
+  for (size_t i = 0; i < text.size() && node != kNone; ++i)
+    node = trie.child(node, static_cast<uint8_t>(text[i]));
+  if (node == kNone || trie.tokens_end(node) == trie.subtree_end(node)) return false;
+  std::vector<uint64_t> mask(engine->tables.n_words());
+  text_mask(config, mask.data());
+  return std::any_of(trie.tokens_end(node), trie.subtree_end(node),
+                     [&](uint32_t t) { return mask[t >> 6] >> (t & 63) & 1; });
+}
+
 bool Compiled::expected_keys(ConfigId config, std::vector<std::string>& names) {
   bool others = false;
   for (const Thread& t : threads(config)) {

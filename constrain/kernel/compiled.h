@@ -55,6 +55,8 @@ class Compiled {
   void biases(ConfigId config, std::vector<std::pair<uint32_t, float>>& out);
   ByteSet first_bytes(ConfigId config);
   std::string forced_bytes(ConfigId config);
+  // Is a token allowed that begins with `text` and is longer?
+  bool allows_past(ConfigId config, const std::string& text);
   // Readable names of declared keys that may come (or go on) here; true: other keys may too.
   bool expected_keys(ConfigId config, std::vector<std::string>& names);
 

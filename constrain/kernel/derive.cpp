@@ -341,6 +341,15 @@ uint32_t ExprPool::min_length(ExprId id, uint32_t tag) {
   return lengths_[{id, tag}] = length;
 }
 
+bool ExprPool::is_final(ExprId e) {
+  if (facts_[e].stuck) return true;
+  if (!facts_[e].searched || !facts_[e].tags) return false;
+  const auto known = final_.find(e);
+  if (known != final_.end()) return known->second;
+  const bool nothing = first_bytes(e).empty();
+  return final_[e] = nothing;
+}
+
 ByteSet ExprPool::first_bytes(ExprId e) {
   ByteSet set;
   const uint32_t classes = class_map_of(e);

@@ -107,7 +107,7 @@ class ExprPool {
   ExprId next(ExprId e, uint8_t byte);  // kEmptyExpr: nothing can follow
   uint64_t tags(ExprId e) const { return facts_[e].tags; }
   // Nothing but the end is left: no byte can follow.
-  bool is_final(ExprId e) const { return facts_[e].stuck; }
+  bool is_final(ExprId e);
   bool is_alive(ExprId e);
   // Bytes of the shortest match ending in `tag`; kInfinite if there is none.
   uint32_t min_length(ExprId e, uint32_t tag);
@@ -197,6 +197,7 @@ class ExprPool {
   std::vector<ExprFacts> facts_;
   std::vector<Row> rows_;
   std::vector<uint8_t> alive_;  // 0 unknown, 1 alive, 2 dead
+  std::unordered_map<ExprId, bool> final_;  // for searched expressions that accept
   std::vector<ExprId> targets_;
   Interner<ByteSet> sets_;
   SpanInterner lists_;

@@ -59,8 +59,13 @@ static uint32_t fewest_tokens(const Trie& trie, const std::string& text) {
 }
 
 uint32_t Compiled::tokens_needed(ConfigId config) {
-  if (!engine->complete) return search_tokens(config);
-  return fewest_tokens(engine->tables.trie(Tables::kVocabulary), shortest_completion(config));
+  const auto known = arena_->needed.find(config);
+  if (known != arena_->needed.end()) return known->second;
+  const uint32_t n_tokens =
+      engine->complete ? fewest_tokens(engine->tables.trie(Tables::kVocabulary),
+                                       shortest_completion(config))
+                       : search_tokens(config);
+  return arena_->needed[config] = n_tokens;
 }
 
 // Breadth-first over tokens, for vocabularies in which some byte is no token: fewest tokens.
