@@ -241,11 +241,15 @@ class Lowering:
         properties = [
             (p.name.encode(), value(p.value, form), p.required) for p in case.properties
         ]
-        additional = _UNBOUNDED if case.additional is None else value(case.additional, form)
+        others: list[tuple[int, int]] = []
         universe = self._universes[form]
-        key = _UNBOUNDED if case.key is None else self._expression(case.key, universe)
+        if case.additional is not None:
+            key = _UNBOUNDED if case.key is None else self._expression(case.key, universe)
+            others.append((key, value(case.additional, form)))
+        for key_node, node in case.others:
+            others.append((self._expression(key_node, universe), value(node, form)))
         most = _UNBOUNDED if case.max_properties is None else case.max_properties
-        return self.kernel.object(form, properties, additional, key, case.min_properties, most)
+        return self.kernel.object(form, properties, others, case.min_properties, most)
 
     def _array(self, case: ir.JsonArray, form: int) -> int:
         prefix = [self._value(item, form) for item in case.prefix]

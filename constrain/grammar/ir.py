@@ -150,6 +150,8 @@ class JsonObject:
         properties: declared properties, in schema order, each name once.
         additional: value of every other key (`JsonValue` or `Rule`), or None: no other keys.
         key: regular node over decoded text that other keys must match, or None: any.
+        others: further classes of other keys: what the decoded key matches, and its value. No
+            key is in two classes, `key` included (then `key` must be given).
         min_properties, max_properties: bounds on the number of members.
         pointer: JSON pointer of the schema it came from, for messages.
     """
@@ -160,6 +162,7 @@ class JsonObject:
     min_properties: int = 0
     max_properties: int | None = None
     pointer: str = field(default="", compare=False)
+    others: tuple[tuple[Node, Node], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

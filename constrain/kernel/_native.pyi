@@ -40,8 +40,7 @@ class Compiled:
         self,
         form: int,
         properties: list[tuple[bytes, int, bool]],
-        additional: int,
-        key: int,
+        others: list[tuple[int, int]],
         least: int,
         most: int,
     ) -> int: ...

@@ -49,8 +49,9 @@ void check_nodes(const Compiled& c) {
     throw LimitExceeded("nodes", static_cast<double>(n), static_cast<double>(c.limits.nodes));
 }
 
-uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties, int64_t additional,
-                    int64_t key, uint32_t min, int64_t max) {
+uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties,
+                    const std::vector<std::pair<int64_t, uint32_t>>& others, uint32_t min,
+                    int64_t max) {
   ObjectSpec spec;
   spec.form = form;
   spec.properties.reserve(properties.size());
@@ -64,14 +65,11 @@ uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties, int6
   }
   spec.min_properties = min;
   spec.max_properties = bounded(max);
-  if (additional >= 0) {
-    const EscapeMode mode = c.program.forms[form].escapes;
-    const Universe universe = mode == EscapeMode::kAny ? Universe::kAny : Universe::kMinimal;
-    spec.additional = static_cast<uint32_t>(additional);
-    const ExprId text =
-        key >= 0 ? static_cast<ExprId>(key) : c.engine->pool.any_text(universe);
-    spec.other = c.engine->pool.quoted_rest(text, mode);
-  }
+  const EscapeMode mode = c.program.forms[form].escapes;
+  const Universe universe = mode == EscapeMode::kAny ? Universe::kAny : Universe::kMinimal;
+  for (const auto& [key, value] : others)  // -1: every key
+    spec.others.push_back(
+        {key >= 0 ? static_cast<ExprId>(key) : c.engine->pool.any_text(universe), value});
   check_nodes(c);
   return c.program.add_object(std::move(spec));
 }

@@ -103,6 +103,14 @@ class ExprPool {
   ExprId quoted_rest(ExprId inner, EscapeMode mode);   // JSON string after its opening quote
   ExprId quoted(ExprId inner, EscapeMode mode);        // with its opening quote
 
+  bool is_any_text(ExprId e) const {
+    return e == any_text_[0] || e == any_text_[1] || e == any_text_[2];
+  }
+  // All texts of an expression if they are at most `few`; else whether they are finitely many
+  // (as far as a bounded search tells).
+  enum class Finite { kFew, kMany, kInfinite };
+  Finite enumerate(ExprId e, size_t few, std::vector<std::string>& texts);
+
   // --- the automaton
   ExprId next(ExprId e, uint8_t byte);  // kEmptyExpr: nothing can follow
   uint64_t tags(ExprId e) const { return facts_[e].tags; }

@@ -1,5 +1,7 @@
 #include "forms.h"
 
+#include <unordered_set>
+
 namespace constrain {
 
 namespace {
@@ -69,6 +71,36 @@ void build_name_tree(ObjectSpec& spec) {
   }
 }
 
+// A class of a few names is as good as declared ones, and then no name of it is forgotten.
+void declare_few(ExprPool& pool, ObjectSpec& spec) {
+  constexpr size_t kFew = 256;
+  std::vector<ObjectSpec::OtherKeys> many;
+  std::unordered_set<std::string> declared;
+  for (const PropertySpec& p : spec.properties) declared.insert(p.name);
+  for (const auto& others : spec.others) {
+    if (pool.is_any_text(others.key)) {
+      many.push_back(others);
+      continue;
+    }
+    std::vector<std::string> names;
+    const ExprPool::Finite finite = pool.enumerate(others.key, kFew, names);
+    if (finite != ExprPool::Finite::kFew) {
+      spec.few_others |= finite == ExprPool::Finite::kMany;
+      many.push_back(others);
+      continue;
+    }
+    for (std::string& name : names) {
+      if (declared.contains(name)) continue;
+      PropertySpec p;
+      p.name = std::move(name);
+      p.value = others.value;
+      p.floating = true;
+      spec.properties.push_back(std::move(p));
+    }
+  }
+  spec.others = std::move(many);
+}
+
 }  // namespace
 
 ExprId value_lexeme(ExprPool& pool, ExprId scalar, bool object, bool array) {
@@ -111,6 +143,8 @@ Form make_form(ExprPool& pool, const std::string& whitespace, bool any_order,
 }
 
 void prepare_names(ExprPool& pool, const Form& form, ObjectSpec& spec) {
+  spec.n_declared = static_cast<uint32_t>(spec.properties.size());
+  declare_few(pool, spec);
   for (uint32_t i = 0; i < spec.properties.size(); ++i) spec.properties[i].order = i;
   std::sort(spec.properties.begin(), spec.properties.end(),
             [](const PropertySpec& a, const PropertySpec& b) { return a.name < b.name; });
@@ -126,7 +160,6 @@ void prepare_names(ExprPool& pool, const Form& form, ObjectSpec& spec) {
     spec.n_required += p.required;
   }
   if (form.escapes == EscapeMode::kAny) spec.names_need_escapes = true;
-  if (spec.additional == kNone) spec.other = ExprPool::kEmptyExpr;
   build_name_tree(spec);
 }
 

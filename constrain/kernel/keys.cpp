@@ -9,41 +9,48 @@ namespace constrain {
 
 uint32_t Machine::initial_state(const ObjectSpec& spec) {
   const auto n = static_cast<uint32_t>(spec.properties.size());
-  const bool bits = program_.forms[spec.form].any_order;
-  std::vector<uint32_t> words(kSeen + (bits ? (n + 31) / 32 : 0), 0);
+  std::vector<uint32_t> words(kSeen + (has_bits(spec) ? (n + 31) / 32 : 0), 0);
   words[kMissing] = spec.n_required;
   words[kRestCost] = spec.required_cost;
   return arena_.objects.intern(words.data(), words.size());
 }
 
+// In schema order only the keys that float need a bit each.
+bool Machine::has_bits(const ObjectSpec& spec) const {
+  return program_.forms[spec.form].any_order || spec.n_declared < spec.properties.size();
+}
+
 bool Machine::seen(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const {
-  if (!program_.forms[spec.form].any_order)
+  if (!program_.forms[spec.form].any_order && !spec.properties[property].floating)
     return spec.properties[property].order < state[kPosition];
   return state[kSeen + property / 32] >> (property % 32) & 1;
 }
 
-// With `count` members and `missing` required ones to come, can the bounds still be met?
-bool Machine::fits(const ObjectSpec& spec, uint32_t count, uint32_t missing,
-                   uint32_t position) const {
-  if (spec.max_properties < kInfinite && count + missing > spec.max_properties) return false;
-  if (count + missing >= spec.min_properties || spec.additional != kNone) return true;
+// Can the bounds still be met after one more member: `property`, or kNone for an other key?
+bool Machine::fits(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const {
+  const PropertySpec* p = property == kNone ? nullptr : &spec.properties[property];
+  const uint32_t have = state[kCount] + 1 + state[kMissing] - (p && p->required);
+  if (spec.max_properties < kInfinite && have > spec.max_properties) return false;
+  if (have >= spec.min_properties || !spec.others.empty()) return true;
   const bool any_order = program_.forms[spec.form].any_order;
-  // Without other keys every member but the required ones seen is an optional property.
-  const uint32_t optional =
-      any_order ? spec.optional_after[0] - (count - (spec.n_required - missing))
-                : spec.optional_after[position];
-  return count + missing + optional >= spec.min_properties;
+  const uint32_t position = !p || p->floating ? spec.n_declared : p->order + 1;
+  uint32_t optional = any_order ? 0 : spec.optional_after[position];
+  for (uint32_t i = 0; i < spec.properties.size(); ++i) {
+    const PropertySpec& other = spec.properties[i];
+    if (i == property || other.required || !other.possible) continue;
+    if (any_order || other.floating) optional += !seen(spec, state, i);
+  }
+  return optional >= spec.min_properties - have;
 }
 
 bool Machine::may_use(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const {
   const PropertySpec& p = spec.properties[property];
   if (!p.possible || seen(spec, state, property)) return false;
-  uint32_t position = 0;
   if (!program_.forms[spec.form].any_order) {
-    if (p.order > spec.next_required[state[kPosition]]) return false;  // skips a required one
-    position = p.order + 1;
+    if (p.floating ? state[kMissing] > 0 : p.order > spec.next_required[state[kPosition]])
+      return false;  // a required one would be skipped
   }
-  return fits(spec, state[kCount] + 1, state[kMissing] - p.required, position);
+  return fits(spec, state, property);
 }
 
 bool Machine::may_use_any(const ObjectSpec& spec, const uint32_t* state, uint32_t lo,
@@ -53,19 +60,37 @@ bool Machine::may_use_any(const ObjectSpec& spec, const uint32_t* state, uint32_
   return false;
 }
 
-bool Machine::may_use_other(const ObjectSpec& spec, const uint32_t* state) const {
-  if (spec.additional == kNone) return false;
+bool Machine::may_use_other(const ObjectSpec& spec, uint32_t object,
+                            const uint32_t* state) const {
+  if (spec.others.empty()) return false;
   if (!program_.forms[spec.form].any_order && state[kMissing]) return false;
-  return fits(spec, state[kCount] + 1, state[kMissing],
-              static_cast<uint32_t>(spec.properties.size()));
+  if (!fits(spec, state, kNone)) return false;
+  return !spec.few_others || has_fresh_name(open_other(spec, object, state), spec);
+}
+
+// An other key before its first byte.
+Key Machine::open_other(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const {
+  Key key;
+  key.object = object;
+  key.name = spec.properties.empty() ? kNone : 0;
+  key.other = spec.other;
+  if (state[kUsedNames]) key.used = state[kUsedNames];
+  return key;
+}
+
+bool Machine::has_fresh_name(const Key& key, const ObjectSpec& spec) const {
+  for (uint32_t tag = 0; tag < spec.others.size(); ++tag)
+    if (other_distance(key, spec, tag) < kInfinite) return true;
+  return false;
 }
 
 bool Machine::can_close(const ObjectSpec& spec, const uint32_t* state) const {
   return state[kMissing] == 0 && state[kCount] >= spec.min_properties;
 }
 
-bool Machine::can_continue(const ObjectSpec& spec, const uint32_t* state) const {
-  return may_use_other(spec, state) ||
+bool Machine::can_continue(const ObjectSpec& spec, uint32_t object,
+                           const uint32_t* state) const {
+  return may_use_other(spec, object, state) ||
          may_use_any(spec, state, 0, static_cast<uint32_t>(spec.properties.size()));
 }
 
@@ -74,22 +99,20 @@ uint32_t Machine::state_after(const ObjectSpec& spec, const uint32_t* state, uin
                               uint32_t used_names) {
   const bool any_order = program_.forms[spec.form].any_order;
   const auto n = static_cast<uint32_t>(spec.properties.size());
-  std::vector<uint32_t> words(state, state + kSeen + (any_order ? (n + 31) / 32 : 0));
+  std::vector<uint32_t> words(state, state + kSeen + (has_bits(spec) ? (n + 31) / 32 : 0));
   // Without an upper bound, counts above the lower one are alike.
   if (spec.max_properties < kInfinite || words[kCount] < spec.min_properties) ++words[kCount];
   words[kUsedNames] = used_names;
   if (property == kNone) {
-    if (!any_order) words[kPosition] = n;
+    if (!any_order) words[kPosition] = spec.n_declared;
   } else {
     const PropertySpec& p = spec.properties[property];
     if (p.required) {
       --words[kMissing];
       words[kRestCost] -= p.cost + program_.forms[spec.form].comma_len;
     }
-    if (any_order)
-      words[kSeen + property / 32] |= 1u << (property % 32);
-    else
-      words[kPosition] = p.order + 1;
+    if (any_order || p.floating) words[kSeen + property / 32] |= 1u << (property % 32);
+    if (!any_order) words[kPosition] = p.floating ? spec.n_declared : p.order + 1;
   }
   return arena_.objects.intern(words.data(), words.size());
 }
@@ -97,12 +120,10 @@ uint32_t Machine::state_after(const ObjectSpec& spec, const uint32_t* state, uin
 Key Machine::new_key(const Cell& cell) const {
   const ObjectSpec& spec = program_.objects[cell.node];
   const uint32_t* state = arena_.objects.begin(cell.state);
-  Key key;
-  key.object = cell.node;
-  key.name = spec.properties.empty() ? kNone : 0;
-  if (may_use_other(spec, state)) {
-    key.other = spec.other;
-    if (state[kUsedNames]) key.used = state[kUsedNames];
+  Key key = open_other(spec, cell.node, state);
+  if (!may_use_other(spec, cell.node, state)) {
+    key.other = ExprPool::kEmptyExpr;
+    key.used = kNone;
   }
   return key;
 }
@@ -176,7 +197,10 @@ bool Machine::step_key(Key& key, const Cell& cell, uint8_t byte) {
   if (!step_name(key, program_.objects[cell.node], byte)) return false;
   const bool names = names_alive(key, cell);
   if (key.other == ExprPool::kEmptyExpr) return names;
+  const ObjectSpec& spec = program_.objects[cell.node];
   key.other = pool_.next(before.other, byte);
+  if (spec.few_others && key.other != ExprPool::kEmptyExpr && !has_fresh_name(key, spec))
+    key.other = ExprPool::kEmptyExpr;
   if (key.other == ExprPool::kEmptyExpr) {
     key.prefix = 0;
     key.used = kNone;
@@ -186,9 +210,8 @@ bool Machine::step_key(Key& key, const Cell& cell, uint8_t byte) {
     uint8_t utf8[4] = {byte};
     int n = 1;
     if (before.escape != kNoEscape)
-      n = encode_utf8(escape_step(before.escape, byte,
-                                  program_.forms[program_.objects[cell.node].form].escapes).value,
-                      utf8);
+      n = encode_utf8(
+          escape_step(before.escape, byte, program_.forms[spec.form].escapes).value, utf8);
     for (int i = 0; i < n; ++i) key.prefix = arena_.prefixes.intern({key.prefix, utf8[i]});
   }
   return true;
@@ -202,29 +225,32 @@ void Machine::close_key(const Key& key, CellId id, Threads& out) {
     const uint32_t property = spec.names.nodes[key.name].lo;
     if (!may_use(spec, state, property)) return;
     cell.state = state_after(spec, state, property, state[kUsedNames]);
-    cell.a = spec.properties[property].value;
-  } else {
-    if (key.other == ExprPool::kEmptyExpr || arena_.used_terminal(key.used)) return;
-    if (!(pool_.tags(pool_.next(key.other, '"')) & 1)) return;
-    const uint32_t used = arena_.used_insert(state[kUsedNames], arena_.prefix_text(key.prefix));
-    cell.state = state_after(spec, arena_.objects.begin(cell.state), kNone, used);
-    cell.a = spec.additional;
+    begin_value(cell, spec.properties[property].value, out);
+    return;
   }
-  cell.phase = Phase::kValue;
-  Closure work = closure(out);
-  read_value(cell, cell.a, kPlaceColon, work);
-  run(work);
+  if (key.other == ExprPool::kEmptyExpr || arena_.used_terminal(key.used)) return;
+  uint64_t tags = pool_.tags(pool_.next(key.other, '"'));
+  if (!tags) return;
+  const uint32_t used = arena_.used_insert(state[kUsedNames], arena_.prefix_text(key.prefix));
+  cell.state = state_after(spec, arena_.objects.begin(cell.state), kNone, used);
+  for (uint32_t tag = 0; tags; tags >>= 1, ++tag)
+    if (tags & 1) begin_value(cell, spec.others[tag].value, out);
 }
 
-void Machine::close_unnamed(CellId id, Threads& out) {
+void Machine::close_unnamed(CellId id, uint32_t tag, Threads& out) {
   Cell cell = arena_.cells[id];
   const ObjectSpec& spec = program_.objects[cell.node];
   const uint32_t* state = arena_.objects.begin(cell.state);
   cell.state = state_after(spec, state, kNone, state[kUsedNames]);
-  cell.a = spec.additional;
+  begin_value(cell, spec.others[tag].value, out);
+}
+
+// A key has been read: its colon and value follow.
+void Machine::begin_value(Cell cell, uint32_t value, Threads& out) {
+  cell.a = value;
   cell.phase = Phase::kValue;
   Closure work = closure(out);
-  read_value(cell, cell.a, kPlaceColon, work);
+  read_value(cell, value, kPlaceColon, work);
   run(work);
 }
 

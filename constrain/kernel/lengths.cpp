@@ -47,8 +47,9 @@ uint32_t Machine::extras_cost(const ObjectSpec& spec, const uint32_t* state,
   std::vector<uint32_t> optional;
   const bool any_order = program_.forms[spec.form].any_order;
   for (const uint32_t i : spec.cheapest) {
-    const bool passed = any_order ? seen(spec, state, i)
-                                  : spec.properties[i].order < counts[kPosition];
+    const bool by_bit = any_order || spec.properties[i].floating;
+    const bool passed =
+        by_bit ? seen(spec, state, i) : spec.properties[i].order < counts[kPosition];
     if (!passed && i != except) optional.push_back(spec.properties[i].cost);
   }
   const bool short_taken = takes_short || spec.names.nodes[0].terminal ||
@@ -67,10 +68,10 @@ uint32_t Machine::rest_after(const ObjectSpec& spec, const uint32_t* state,
   uint32_t counts[3] = {state[kCount] + 1, state[kPosition], state[kMissing]};
   uint32_t rest = state[kRestCost];
   if (property == kNone) {
-    counts[kPosition] = static_cast<uint32_t>(spec.properties.size());
+    counts[kPosition] = spec.n_declared;
   } else {
     const PropertySpec& p = spec.properties[property];
-    counts[kPosition] = p.order + 1;
+    counts[kPosition] = p.floating ? spec.n_declared : p.order + 1;
     if (p.required) {
       --counts[kMissing];
       rest -= p.cost + program_.forms[spec.form].comma_len;
@@ -80,7 +81,8 @@ uint32_t Machine::rest_after(const ObjectSpec& spec, const uint32_t* state,
 }
 
 // Bytes from the opening quotation mark of the next key to the end of the last member.
-uint32_t Machine::member_cost(const ObjectSpec& spec, const uint32_t* state) const {
+uint32_t Machine::member_cost(const ObjectSpec& spec, uint32_t object,
+                              const uint32_t* state) const {
   uint32_t least = members_rest(spec, state);
   const uint32_t comma = program_.forms[spec.form].comma_len;
   if (least) return least - comma;
@@ -88,7 +90,7 @@ uint32_t Machine::member_cost(const ObjectSpec& spec, const uint32_t* state) con
   for (uint32_t i = 0; i < spec.properties.size(); ++i)
     if (may_use(spec, state, i))
       least = std::min(least, add_length(spec.properties[i].cost, rest_after(spec, state, i)));
-  if (may_use_other(spec, state)) {
+  if (may_use_other(spec, object, state)) {
     const bool short_taken =
         spec.names.nodes[0].terminal || arena_.used_terminal(state[kUsedNames]);
     least = std::min(least, add_length(spec.additional_cost, extra_key_length(0, short_taken)));
@@ -104,7 +106,7 @@ uint32_t Machine::tag_cost(CellId id, uint32_t tag) const {
   if (cell.kind == FrameKind::kObject && cell.phase != Phase::kValue) {
     const ObjectSpec& spec = program_.objects[cell.node];
     const Form& form = program_.forms[spec.form];
-    const uint32_t member = member_cost(spec, arena_.objects.begin(cell.state));
+    const uint32_t member = member_cost(spec, cell.node, arena_.objects.begin(cell.state));
     const uint32_t rest = add_length(member, add_length(form.close_len, below));
     if (rest >= kInfinite) return kInfinite;
     return tag == kTagQuote ? rest - 1 : rest + pool_.facts(form.next_key).min_len - 1;
@@ -133,20 +135,20 @@ uint32_t Machine::tag_cost(CellId id, uint32_t tag) const {
   return add_length(least, done);
 }
 
-// Bytes of the shortest fresh other key that begins like `key`, closing mark included.
-uint32_t Machine::other_distance(const Key& key, const Cell& cell) const {
+// Bytes of the shortest fresh other key of class `tag` that begins like `key`, closing mark
+// included.
+uint32_t Machine::other_distance(const Key& key, const ObjectSpec& spec, uint32_t tag) const {
   std::deque<std::pair<Key, uint32_t>> queue{{key, 0}};
-  const ObjectSpec& spec = program_.objects[cell.node];
   uint64_t visited = 0;
   while (!queue.empty()) {
     auto [at, length] = queue.front();
     queue.pop_front();
     const bool declared = at.name != kNone && spec.names.nodes[at.name].terminal;
     if (at.escape == kNoEscape && !declared && !arena_.used_terminal(at.used) &&
-        (pool_.tags(pool_.next(at.other, '"')) & 1))
+        (pool_.tags(pool_.next(at.other, '"')) >> tag & 1))
       return length + 1;
     if (at.name == kNone && at.used == kNone) {  // nothing to avoid any more
-      return add_length(length, pool_.min_length(at.other, 0));
+      return add_length(length, pool_.min_length(at.other, tag));
     }
     if (++visited > limits_.search_states) return kInfinite;
     const ByteSet bytes = pool_.first_bytes(at.other);
@@ -180,9 +182,9 @@ uint32_t Machine::key_potential(const Key& key, const Cell& cell) const {
       least = std::min(least, add_length(member, rest_after(spec, state, i)));
     }
   }
-  if (key.other != ExprPool::kEmptyExpr) {
-    const uint32_t value = program_.values[spec.additional].min_len;
-    const uint32_t distance = other_distance(key, cell);
+  for (uint32_t tag = 0; key.other != ExprPool::kEmptyExpr && tag < spec.others.size(); ++tag) {
+    const uint32_t value = program_.values[spec.others[tag].value].min_len;
+    const uint32_t distance = other_distance(key, spec, tag);
     const bool takes_short = key.prefix == 0 && key.escape == kNoEscape && distance == 1;
     const uint32_t member = add_length(distance, form.colon_len + value);
     least = std::min(least, add_length(member, rest_after(spec, state, kNone, takes_short)));

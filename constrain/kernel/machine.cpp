@@ -206,7 +206,7 @@ void Machine::open_cases(CellId id, uint32_t value, uint32_t tag, Closure& work)
     const ObjectSpec& spec = program_.objects[o];
     const uint32_t state = initial_state(spec);
     const uint32_t* words = arena_.objects.begin(state);
-    const bool close = can_close(spec, words), more = can_continue(spec, words);
+    const bool close = can_close(spec, words), more = can_continue(spec, o, words);
     const CellId cell = make_cell({FrameKind::kObject, Phase::kFirst, o, 0, state, id});
     work.push(Task::kAdd, close ? (more ? form.first_both : form.first_close) : form.first_key,
               cell);
@@ -234,7 +234,7 @@ void Machine::after_member(const Cell& cell, Closure& work) {
   const ObjectSpec& spec = program_.objects[cell.node];
   const Form& form = program_.forms[spec.form];
   const uint32_t* state = arena_.objects.begin(cell.state);
-  const bool close = can_close(spec, state), more = can_continue(spec, state);
+  const bool close = can_close(spec, state), more = can_continue(spec, cell.node, state);
   Cell after = cell;
   after.phase = Phase::kAfter;
   after.a = 0;

@@ -32,11 +32,11 @@ class Machine {
   // byte cannot stand in a key here.
   bool step_name(Key& key, const ObjectSpec& spec, uint8_t byte) const;
   bool names_alive(const Key& key, const Cell& cell) const;  // may a declared name come out?
-  // Threads after an other key whose name is left open.
-  void close_unnamed(CellId cell, Threads& out);
+  // Threads after an other key of class `tag` whose name is left open.
+  void close_unnamed(CellId cell, uint32_t tag, Threads& out);
   bool may_use(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
   bool may_use_any(const ObjectSpec& spec, const uint32_t* state, uint32_t lo, uint32_t hi) const;
-  bool may_use_other(const ObjectSpec& spec, const uint32_t* state) const;
+  bool may_use_other(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
 
   // --- shortest completions (lengths.cpp)
   uint32_t potential(const Thread& thread);
@@ -82,16 +82,20 @@ class Machine {
                       bool takes_short = false) const;
   uint32_t extras_cost(const ObjectSpec& spec, const uint32_t* state, const uint32_t* counts,
                        uint32_t except, bool takes_short) const;
-  bool fits(const ObjectSpec& spec, uint32_t count, uint32_t missing, uint32_t position) const;
+  bool fits(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
+  bool has_bits(const ObjectSpec& spec) const;
+  Key open_other(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
+  bool has_fresh_name(const Key& key, const ObjectSpec& spec) const;
+  void begin_value(Cell cell, uint32_t value, Threads& out);
   bool seen(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
   bool can_close(const ObjectSpec& spec, const uint32_t* state) const;
-  bool can_continue(const ObjectSpec& spec, const uint32_t* state) const;
+  bool can_continue(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
   bool name_reaches(const ObjectSpec& spec, const uint32_t* state, uint32_t name,
                     uint32_t escape) const;
   uint32_t tag_cost(CellId id, uint32_t tag) const;
-  uint32_t member_cost(const ObjectSpec& spec, const uint32_t* state) const;
+  uint32_t member_cost(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
   uint32_t key_potential(const Key& key, const Cell& cell) const;
-  uint32_t other_distance(const Key& key, const Cell& cell) const;
+  uint32_t other_distance(const Key& key, const ObjectSpec& spec, uint32_t tag) const;
   Key new_key(const Cell& cell) const;
   void advance_name(Key& key, const ObjectSpec& spec, uint8_t byte) const;
 

@@ -194,11 +194,10 @@ void Masker::walk_other(TrieId id, const Key& key, CellId cell,
       if (blank_ || !(mask_[*t >> 6] >> (*t & 63) & 1)) taken.push_back(*t);
   const LexemeTable& table = tables_.table(id, key.other, true);
   add_set(*table.inside);
-  if (!table.exits.empty()) {
+  for (const LexemeTable::Exit& exit : table.exits) {
     Threads after;
-    machine_.close_unnamed(cell, after);
-    for (const LexemeTable::Exit& exit : table.exits)
-      for (const Thread& next : after) walk(exit.trie, next, true);
+    machine_.close_unnamed(cell, exit.tag, after);
+    for (const Thread& next : after) walk(exit.trie, next, true);
   }
   if (!taken.empty()) listable_ = false;
   for (const uint32_t t : taken) mask_[t >> 6] &= ~(uint64_t{1} << (t & 63));
@@ -212,6 +211,11 @@ void Masker::walk_key(TrieId id, const Thread& thread, bool name_open) {
   }
   const Key key = machine_.arena().keys[thread.lexeme & ~kKeyBit];
   const Cell cell = machine_.arena().cells[thread.cell];
+  // Where the names of a class may run out, each byte decides.
+  if (key.other != ExprPool::kEmptyExpr && machine_.program().objects[key.object].few_others) {
+    walk_bytes(id, thread, false);
+    return;
+  }
   std::vector<NameStep> closed;
   find_names(id, key, cell, closed);
   if (key.other != ExprPool::kEmptyExpr) walk_other(id, key, thread.cell, closed);

@@ -4,6 +4,12 @@
 
 namespace constrain {
 
+namespace {
+
+constexpr size_t kMostKeyClasses = 60;  // tags of one lexeme are bits of a word
+
+}  // namespace
+
 uint32_t NameTree::child(uint32_t node, uint8_t byte) const {
   const Node& n = nodes[node];
   const auto begin = nodes.begin() + n.first_child, end = begin + n.n_children;
@@ -98,9 +104,14 @@ bool Program::update_object(ObjectSpec& spec) {
     if (p.required) total = add_length(total, add_length(p.cost, form.comma_len));
     else if (p.cost < kInfinite && spec.min_properties) optional.push_back(p.cost);
   }
-  const uint32_t value = spec.additional == kNone ? kInfinite : values[spec.additional].min_len;
-  const uint32_t key = pool.is_alive(spec.other) ? pool.min_length(spec.other, 0) : kInfinite;
-  spec.additional_cost = add_length(add_length(key, 1 + form.colon_len), value);
+  spec.additional_cost = kInfinite;
+  for (const auto& [key, value] : spec.others) {
+    const ExprId quoted = pool.quoted_rest(key, form.escapes);
+    if (!pool.is_alive(quoted)) continue;
+    const uint32_t member = add_length(pool.min_length(quoted, 0), 1 + form.colon_len);
+    spec.additional_cost =
+        std::min(spec.additional_cost, add_length(member, values[value].min_len));
+  }
   if (spec.n_required > spec.max_properties || spec.min_properties > spec.max_properties)
     total = kInfinite;
   if (spec.min_properties > spec.n_required && total < kInfinite) {
@@ -182,16 +193,24 @@ void Program::complete_object(ObjectSpec& spec) {
   const auto n = static_cast<uint32_t>(spec.properties.size());
   const uint32_t comma = forms[spec.form].comma_len;
   for (PropertySpec& p : spec.properties) p.possible &= p.cost < kInfinite;
-  if (spec.additional != kNone && values[spec.additional].min_len == kInfinite)
-    spec.additional = kNone;
-  if (spec.additional == kNone) spec.other = ExprPool::kEmptyExpr;
+  const EscapeMode mode = forms[spec.form].escapes;
+  std::erase_if(spec.others, [&](const ObjectSpec::OtherKeys& o) {
+    return values[o.value].min_len == kInfinite || !pool.is_alive(pool.quoted_rest(o.key, mode));
+  });
+  if (spec.others.size() > kMostKeyClasses)
+    throw LimitExceeded("key_classes", static_cast<double>(spec.others.size()), kMostKeyClasses);
+  std::vector<ExprId> keys;
+  for (uint32_t i = 0; i < spec.others.size(); ++i)
+    keys.push_back(pool.concat(pool.quoted_rest(spec.others[i].key, mode), pool.tag(i)));
+  spec.other = pool.alternatives(std::move(keys));
   spec.next_required.assign(n + 1, n);
   spec.rest_required.assign(n + 1, 0);
   spec.optional_after.assign(n + 1, 0);
   for (uint32_t at = n; at-- > 0;) {
     const PropertySpec& p = spec.properties[spec.by_order[at]];
     spec.next_required[at] = p.required ? at : spec.next_required[at + 1];
-    spec.optional_after[at] = spec.optional_after[at + 1] + (!p.required && p.possible);
+    spec.optional_after[at] =
+        spec.optional_after[at + 1] + (!p.required && p.possible && !p.floating);
     spec.rest_required[at] =
         add_length(spec.rest_required[at + 1], p.required ? add_length(p.cost, comma) : 0);
   }

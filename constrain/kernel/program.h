@@ -65,6 +65,7 @@ struct PropertySpec {
   uint32_t order = 0;    // position in the schema
   bool required = false;
   bool possible = true;  // false: the key may not occur
+  bool floating = false; // one of a few other keys: after the declared ones, in any order
   uint32_t key_len = 0;  // shortest spelling with both quotation marks
   uint32_t cost = kInfinite;  // key, colon and shortest value
 };
@@ -88,9 +89,15 @@ struct ObjectSpec {
   std::vector<uint32_t> rest_required;   // ... -> cost of all required ones from it on
   NameTree names;
   bool names_need_escapes = false;
-  uint32_t additional = kNone;  // value of other keys
-  ExprId other = ExprPool::kEmptyExpr;   // an other key, after its opening quotation mark
-  uint32_t additional_cost = kInfinite;  // shortest key, colon and shortest value
+  struct OtherKeys {
+    ExprId key;      // over decoded text
+    uint32_t value;
+  };
+  std::vector<OtherKeys> others;         // disjoint classes of other keys
+  ExprId other = ExprPool::kEmptyExpr;   // one, after its opening mark; tag = index of the class
+  bool few_others = false;  // some class is finite: its names may all be used up
+  uint32_t additional_cost = kInfinite;  // shortest other key, colon and shortest value
+  uint32_t n_declared = 0;               // properties that are not floating
   std::vector<uint32_t> cheapest;  // optional properties by cost
   std::vector<uint32_t> optional_after;  // schema position -> possible optional ones from it on
   uint32_t min_properties = 0, max_properties = kInfinite;

@@ -40,7 +40,7 @@ from constrain.schema.cases import (
     ObjectCase,
 )
 from constrain.schema.document import Document, Need, Place
-from constrain.schema.keys import union_of
+from constrain.schema.keys import rest_of, union_of
 from constrain.schema.normal import Normalizer
 from constrain.schema.numbers import INTEGER_TEXT, NUMBER_TEXT, number_text
 from constrain.schema.strings import ANY_STRING, ANY_TEXT, StringCase, content, union, writable
@@ -228,7 +228,7 @@ class Builder:
             self._taken.add(ANY_RULE)
             return self._shared.object
         required = case.required
-        additional, key = self._others(case, depth)
+        additional, key, others = self._others(case, depth)
         properties: list[Property] = []
         for name, need in case.properties.items():
             node = self._node(need, depth + 1)
@@ -245,29 +245,35 @@ class Builder:
             case.shortest,
             case.longest,
             case.pointer,
+            others,
         )
 
-    def _others(self, case: ObjectCase, depth: int) -> tuple[Node | None, Node | None]:
-        """The value of undeclared keys, or None, and what they must match, or None.
+    def _others(
+        self, case: ObjectCase, depth: int
+    ) -> tuple[Node | None, Node | None, tuple[tuple[Node, Node], ...]]:
+        """The classes of undeclared keys: one value, what its keys match (None: anything), others.
 
-        Raises:
-            UnsupportedSchemaError: keys of different classes have different values.
+        Classes with the same value are one.
         """
         value = self._value_or_none(case.additional, depth)
         if not case.classes:
-            return value, None
+            return value, None, ()
         values = [(key, self._value_or_none(need, depth)) for key, need in case.classes]
-        allowed = [node for _, node in values if node is not None]
-        if value is None and allowed and all(node == allowed[0] for node in allowed):
-            return allowed[0], union_of([key for key, node in values if node is not None])
         if all(node is None or node == value for _, node in values):
             barred = [key for key, node in values if node is None]
-            return value, Complement(union_of(barred)) if barred else None
-        raise UnsupportedSchemaError(
-            "different demands on different undeclared keys are not supported",
-            pointer=case.pointer,
-            keyword="patternProperties",
-        )
+            return value, Complement(union_of(barred)) if barred else None, ()
+        classes: list[tuple[list[Node], Node]] = []
+        for key, node in values:
+            same = next((c for c in classes if c[1] == node), None)
+            if same is not None:
+                same[0].append(key)
+            elif node is not None:
+                classes.append(([key], node))
+        pairs = [(union_of(keys), node) for keys, node in classes]
+        if value is None:
+            (first_key, first), *rest = pairs
+            return first, first_key, tuple(rest)
+        return value, rest_of(case.classes), tuple(pairs)
 
     def _value_or_none(self, need: Need, depth: int) -> Node | None:
         node = _NO_VALUE if need is NEVER else self._node(need, depth + 1)
