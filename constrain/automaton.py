@@ -1,8 +1,8 @@
 """Compiled grammars and matchers: the Python face of the kernel.
 
-`compile` lowers a grammar for one vocabulary; a `CompiledGrammar` is shared and immutable to its
-users, a `Matcher` is one cursor into it. Matchers of one compiled grammar share the configurations
-they visit, so that copies cost nothing and what one has computed the others find.
+`compile` lowers a grammar for one vocabulary; a `CompiledGrammar` is shared and immutable to
+its users, a `Matcher` is one cursor into it. Matchers of one compiled grammar share the
+configurations they visit, so that copies cost nothing and what one has computed others find.
 """
 
 from __future__ import annotations
@@ -38,8 +38,12 @@ if TYPE_CHECKING:
 # grammars that are alive keep the old ones.
 _ENGINE_BYTES = 2**30
 
-# Texts whose states nearly every JSON grammar visits: their tables are built with the vocabulary.
-_WARM_TEXTS = (b"", b'{"', b'{"a', b'{"a"', b'{"a":"', b'{"a":1', b'{"a":1.5', b'{"a":[', b'{"a":"b",')
+# Texts whose states nearly every JSON grammar visits; their tables are built at once.
+_WARM_TEXTS = (
+    *(b"", b'{"', b'{"a', b'{"a"', b'{"a":"'),
+    *(b'{"a":1', b'{"a":1.5', b'{"a":[', b'{"a":"b",'),
+)
+_SMALL_VOCABULARY = 256  # up to this many tokens a table takes less than milliseconds
 
 
 class Matcher(kernel.Matcher):
@@ -49,15 +53,15 @@ class Matcher(kernel.Matcher):
 
     `fill_mask(out)` writes the allowed tokens into `out: uint32[(n_vocab + 31) // 32]`
     (C-contiguous, owned by the caller, overwritten whole): bit i of word w is token 32 * w + i,
-    1 = allowed, bits from n_vocab on are 0. Cost: one copy of the array and a few table look-ups,
-    some microseconds at 128 000 tokens; a state seen for the first time in this vocabulary may
-    build a table (milliseconds at most, shared by every later grammar).
+    1 = allowed, bits from n_vocab on are 0. Cost: one copy of the array and a few table
+    look-ups, some microseconds at 128 000 tokens; a state seen for the first time in this
+    vocabulary may build a table (milliseconds at most, shared by every later grammar).
 
-    `accept(token_id)` and `accept_bytes(data)` move on, or raise `TokenRejectedError` and change
-    nothing. `is_accepting`: the text may end here, and exactly then end tokens are allowed;
-    `is_finished`: an end token was accepted. `can_continue`: some text may still follow.
-    `forced_bytes()` is the text that must follow. `shortest_completion()` is a shortest text
-    (in bytes) that finishes from here. `n_tokens` counts the calls of `accept` and
+    `accept(token_id)` and `accept_bytes(data)` move on, or raise `TokenRejectedError` and
+    change nothing. `is_accepting`: the text may end here, and exactly then end tokens are
+    allowed; `is_finished`: an end token was accepted. `can_continue`: some text may still
+    follow. `forced_bytes()` is the text that must follow. `shortest_completion()` is a shortest
+    text (in bytes) that finishes from here. `n_tokens` counts the calls of `accept` and
     `accept_bytes`.
     """
 
@@ -89,7 +93,7 @@ class Matcher(kernel.Matcher):
         return bits.view(np.bool_)
 
     def bias(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """What weighted choices add to the logits here: `(token_ids int32[k], values float32[k])`.
+        """What weighted choices add to the logits: `(token_ids int32[k], values float32[k])`.
 
         Only allowed tokens with a bias other than 0 are listed, ascending. Along any path the
         values add up to the weight of the text chosen less that of the best one.
@@ -308,7 +312,7 @@ def _engine(vocabulary: Vocabulary) -> kernel.Engine:
     control = [i for i in vocabulary.control_ids if i not in vocabulary.end_ids]
     engine = kernel.make_engine(tokens, list(vocabulary.end_ids), control)
     vocabulary.engine = engine
-    if vocabulary.n_vocab > 256:  # worth it where a table takes milliseconds
+    if vocabulary.n_vocab > _SMALL_VOCABULARY:
         _warm(engine, vocabulary)
     return engine
 
@@ -319,7 +323,6 @@ def _warm(engine: kernel.Engine, vocabulary: Vocabulary) -> None:
     forms: tuple[Whitespace, ...] = ("bounded", "flexible")
     for whitespace in forms:
         grammar = json_schema(True, whitespace=whitespace, property_order="any")
-        started = time.monotonic()
         lowering = Lowering(grammar, engine, Limits())
         lowering.run(grammar.root)
         start = kernel.Matcher(lowering.kernel)

@@ -84,7 +84,7 @@ class VocabularyError(ConstrainError, ValueError):
 
 
 class LimitError(ConstrainError, RuntimeError):
-    """A resource limit was reached; raise it with `constrain.Limits(...)` if the input is trusted.
+    """A resource limit was reached; `constrain.Limits(...)` raises it for trusted input.
 
     Attributes:
         what: the name of the limit, a field of `Limits`.
@@ -110,7 +110,7 @@ class TokenRejectedError(ConstrainError, ValueError):
         expected: what could have come instead, readable.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each argument but the reason is one optional attribute
         self,
         reason: str,
         *,

@@ -12,9 +12,7 @@ _MANY = 90  # this many different first bytes are "any character"
 _PRINTABLE = range(0x21, 0x7F)
 
 
-def describe(
-    first: bytes, names: list[bytes], *, others: bool, end: bool
-) -> tuple[str, ...]:
+def describe(first: bytes, names: list[bytes], *, others: bool, end: bool) -> tuple[str, ...]:
     """Readable expectations, most specific first.
 
     Args:
@@ -46,5 +44,9 @@ def _characters(left: set[int]) -> list[str]:
         if len(inside) > 1 and (inside >= whole or name == "a character outside ASCII"):
             kinds.append(name)
             left = left - inside
-    single = [repr(chr(b)) if b in _PRINTABLE or b in b" \t\n\r" else f"byte 0x{b:02X}" for b in sorted(left)]
-    return single + kinds
+    return [_named(byte) for byte in sorted(left)] + kinds
+
+
+def _named(byte: int) -> str:
+    readable = byte in _PRINTABLE or byte in b" \t\n\r"
+    return repr(chr(byte)) if readable else f"byte 0x{byte:02X}"

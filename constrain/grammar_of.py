@@ -1,4 +1,7 @@
-"""Whatever a user may give for a grammar -> `Grammar`; and `json_schema` for schemas and types."""
+"""Whatever a user may give for a grammar -> `Grammar`; `json_schema` for schemas and types.
+
+pydantic is imported only where a Python type is given: it takes longer than all the rest.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from constrain.errors import SchemaError
 from constrain.grammar.ir import Grammar
-from constrain.grammar.python_types import is_python_type, to_schema
 from constrain.schema import json_schema as grammar_of_schema
 
 if TYPE_CHECKING:
@@ -24,39 +26,49 @@ def json_schema(
     """The grammar of the JSON texts that are valid for a schema.
 
     Args:
-        schema: a JSON Schema as a dict, a bool or JSON text; a Pydantic model, or any other type
-            that `pydantic.TypeAdapter` takes.
+        schema: a JSON Schema as a dict, a bool or JSON text; a Pydantic model, or any other
+            type that `pydantic.TypeAdapter` takes.
         whitespace: "compact" (none), "spaced" (one space after `:` and `,`), "bounded" (in
             brackets and after commas nothing, one space, or a newline with indentation; after
             `:` nothing or one space), "flexible" (all that RFC 8259 allows).
-        property_order: "schema" (declared keys in the order of the schema, then others) or "any".
+        property_order: "schema" (declared keys in the schema's order, then others) or "any".
         escapes: "minimal" (a character is escaped only where JSON demands it) or "any".
 
     Raises:
         SchemaError: malformed; UnsupportedSchemaError: outside what is matched exactly;
             UnsatisfiableSchemaError: already seen to have no valid value. Each names the place.
     """
-    if is_python_type(schema):
-        python_type = to_schema(schema)
-        grammar = grammar_of_schema(
-            python_type.schema,
-            whitespace=whitespace,
-            property_order=property_order,
-            escapes=escapes,
+    if isinstance(schema, dict | bool | str):
+        return grammar_of_schema(
+            schema, whitespace=whitespace, property_order=property_order, escapes=escapes
         )
-        return replace(grammar, target=python_type.adapter)
-    if not isinstance(schema, (dict, bool, str)):
+    from constrain.grammar.python_types import is_python_type, to_schema
+
+    if not is_python_type(schema):
         reason = f"a schema is a dict, a bool, JSON text or a Python type, not {type(schema)}"
         raise SchemaError(reason)
-    return grammar_of_schema(
-        schema, whitespace=whitespace, property_order=property_order, escapes=escapes
+    python_type = to_schema(schema)
+    grammar = grammar_of_schema(
+        python_type.schema,
+        whitespace=whitespace,
+        property_order=property_order,
+        escapes=escapes,
     )
+    return replace(grammar, target=python_type.adapter)
 
 
-def as_grammar(source: object) -> Grammar:
-    """`source` if it is a `Grammar`, else `json_schema(source)`."""
+def as_grammar(source: object, whitespace: Whitespace = "spaced") -> Grammar:
+    """`source` if it is a `Grammar`, else `json_schema(source, whitespace)`.
+
+    This is what `generate` makes of its argument. Its white space is "spaced", one way to lay
+    out each value: all of it is forced text, so a record takes about half the model calls that
+    "bounded" takes, where the model chooses the layout. A `Grammar` keeps its own form.
+
+    Raises:
+        SchemaError: as `json_schema` does.
+    """
     if isinstance(source, Grammar):
         return source
     if isinstance(source, Mapping) and not isinstance(source, dict):
         source = dict(source)
-    return json_schema(source)
+    return json_schema(source, whitespace)

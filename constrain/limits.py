@@ -1,4 +1,4 @@
-"""Limits on what a schema or grammar may cost; every growth in the kernel counts against one."""
+"""Limits on what a schema or grammar may cost; all growth in the kernel counts against one."""
 
 from __future__ import annotations
 

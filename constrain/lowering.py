@@ -4,15 +4,15 @@ Regular subtrees become one expression (a lexeme); JSON nodes become values, obj
 the rest becomes sequence, choice, repeat and rule nodes. This module decides nothing about
 satisfiability: the kernel computes shortest lengths, and `compile` reads them.
 
-JSON values are filled from a work list, so they may nest to any depth; regular nodes are followed
-with Python's own recursion, and what nests deeper than the interpreter allows is reported as
-`LimitError`.
+JSON values are filled from a work list, so they may nest to any depth; regular nodes are
+followed with Python's own recursion, and what nests deeper than the interpreter allows is
+reported as `LimitError`.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from constrain.errors import GrammarError, LimitError
 from constrain.grammar import ir
@@ -20,7 +20,7 @@ from constrain.grammar.left_recursion import without_left_recursion
 from constrain.kernel import Compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from constrain.kernel import Engine
     from constrain.limits import Limits
@@ -160,37 +160,63 @@ class Lowering:
         return [self._expression(node, universe) for node in nodes]
 
     def _build(self, node: ir.Node, universe: int) -> int:
-        kernel = self.kernel
-        match node:
-            case ir.JsonString(content, escapes):
-                inner = _UNIVERSE[escapes]
-                return kernel.quoted(self._expression(content, inner), inner)
-            case ir.Literal(text):
-                return kernel.literals([text.encode()], universe)
-            case ir.Chars(ranges):
-                return kernel.chars(list(ranges), universe)
-            case ir.OneOf(texts):
-                return kernel.literals([text.encode() for text in texts], universe)
-            case ir.Sequence(parts):
-                return kernel.concat(self._all(parts, universe))
-            case ir.Choice(alternatives):
-                return kernel.alternatives(self._all(alternatives, universe))
-            case ir.Repeat(part, least, most):
-                bound = _UNBOUNDED if most is None else most
-                return kernel.repeat_expr(self._expression(part, universe), least, bound)
-            case ir.Intersect(parts):
-                any_text = [] if parts else [kernel.any_text(universe)]
-                return kernel.intersection(any_text + self._all(parts, universe))
-            case ir.Complement(part):
-                return kernel.complement(self._expression(part, universe), universe)
-            case ir.MultipleOf(divisor):
-                if divisor >= _MAX_DIVISOR:
-                    what = "divisor"
-                    raise LimitError(what, divisor, _MAX_DIVISOR - 1)
-                return kernel.multiple(divisor)
-            case _:
-                reason = f"{type(node).__name__} is not regular"
-                raise GrammarError(reason)
+        build = self._BUILDERS.get(type(node))
+        if build is None:
+            reason = f"{type(node).__name__} is not regular"
+            raise GrammarError(reason)
+        return build(self, node, universe)
+
+    def _string(self, node: ir.JsonString, universe: int) -> int:
+        del universe  # the content has its own, by the way it is escaped
+        inner = _UNIVERSE[node.escapes]
+        return self.kernel.quoted(self._expression(node.content, inner), inner)
+
+    def _literal(self, node: ir.Literal, universe: int) -> int:
+        return self.kernel.literals([node.text.encode()], universe)
+
+    def _chars(self, node: ir.Chars, universe: int) -> int:
+        return self.kernel.chars(list(node.ranges), universe)
+
+    def _one_of(self, node: ir.OneOf, universe: int) -> int:
+        return self.kernel.literals([text.encode() for text in node.texts], universe)
+
+    def _concat(self, node: ir.Sequence, universe: int) -> int:
+        return self.kernel.concat(self._all(node.parts, universe))
+
+    def _alternatives(self, node: ir.Choice, universe: int) -> int:
+        return self.kernel.alternatives(self._all(node.alternatives, universe))
+
+    def _repetition(self, node: ir.Repeat, universe: int) -> int:
+        most = _UNBOUNDED if node.max is None else node.max
+        return self.kernel.repeat_expr(self._expression(node.part, universe), node.min, most)
+
+    def _intersection(self, node: ir.Intersect, universe: int) -> int:
+        any_text = [] if node.parts else [self.kernel.any_text(universe)]
+        return self.kernel.intersection(any_text + self._all(node.parts, universe))
+
+    def _complement(self, node: ir.Complement, universe: int) -> int:
+        return self.kernel.complement(self._expression(node.part, universe), universe)
+
+    def _multiple(self, node: ir.MultipleOf, universe: int) -> int:
+        del universe  # numerals are the same in each
+        if node.divisor >= _MAX_DIVISOR:
+            what = "divisor"
+            raise LimitError(what, node.divisor, _MAX_DIVISOR - 1)
+        return self.kernel.multiple(node.divisor)
+
+    # Each key is the type its method takes; one type for the whole table cannot say so.
+    _BUILDERS: ClassVar[dict[type[ir.Node], Callable[[Lowering, Any, int], int]]] = {
+        ir.JsonString: _string,
+        ir.Literal: _literal,
+        ir.Chars: _chars,
+        ir.OneOf: _one_of,
+        ir.Sequence: _concat,
+        ir.Choice: _alternatives,
+        ir.Repeat: _repetition,
+        ir.Intersect: _intersection,
+        ir.Complement: _complement,
+        ir.MultipleOf: _multiple,
+    }
 
     # ------------------------------------------------------------------- JSON
 

@@ -74,9 +74,8 @@ def _numbers(draw: DrawFn) -> Case:
     low = draw(st.integers(-5, 5))
     schema: dict[str, Any] = {"type": "number", "minimum": low, "exclusiveMaximum": low + 3}
     quarters = st.integers(0, 11).map(lambda k: low + k / 4)
-    return draw(
-        st.sampled_from([(schema, quarters), ({"type": "number"}, st.integers(-99, 99))])
-    )
+    cases: list[Case] = [(schema, quarters), ({"type": "number"}, st.integers(-99, 99))]
+    return draw(st.sampled_from(cases))
 
 
 @st.composite

@@ -103,7 +103,7 @@ def _add_generate(parser: ArgumentParser) -> None:
         "--chat", action="store_true", help="send the prompt through the model's chat template"
     )
     parser.add_argument("--system", metavar="TEXT", help="system message; implies --chat")
-    _add_grammar(parser, whitespace="bounded", property_order="schema", escapes="minimal")
+    _add_grammar(parser, whitespace="spaced", property_order="schema", escapes="minimal")
     _add_sampling(parser)
     model = parser.add_argument_group("model")
     model.add_argument(

@@ -37,7 +37,7 @@ class GrammarCache:
         self._kept: OrderedDict[Hashable, tuple[object, CompiledGrammar]] = OrderedDict()
 
     def compiled(self, source: object) -> CompiledGrammar:
-        """The compiled grammar for a grammar, schema or type.
+        """The compiled grammar for a grammar, schema or type (by `as_grammar`).
 
         Raises:
             SchemaError, GrammarError, LimitError: as compiling does.

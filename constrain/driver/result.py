@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from constrain.errors import DecodeError, shorten
-from constrain.grammar.python_types import from_json, to_schema
 
 if TYPE_CHECKING:
     from constrain.grammar.ir import Grammar
@@ -118,6 +117,8 @@ class Result:
             return self.text
         try:
             if grammar.target is not None:
+                from constrain.grammar.python_types import from_json, to_schema
+
                 return from_json(to_schema(grammar.target).adapter, self.text)
             return json.loads(self.text, parse_int=_integer)
         except (ValueError, RecursionError) as error:

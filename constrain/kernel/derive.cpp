@@ -120,7 +120,6 @@ uint32_t ExprPool::class_map_of(ExprId id) {
   while (class_counts_.size() < class_maps_.size())
     class_counts_.push_back(class_maps_[static_cast<uint32_t>(class_counts_.size())].count());
   rows_[id].classes = map;
-  rows_[id].targets = kNone;
   return map;
 }
 
@@ -138,12 +137,7 @@ ExprId ExprPool::raw_next(ExprId e, uint8_t byte) {
   return targets_[slot];
 }
 
-ExprId ExprPool::next(ExprId e, uint8_t byte) {
-  const Row& row = rows_[e];
-  if (row.classes != kNone && row.targets != kNone) {
-    const ExprId known = targets_[row.targets + class_maps_[row.classes].of[byte]];
-    if (known != kNone && alive_[known]) return alive_[known] == 1 ? known : kEmptyExpr;
-  }
+ExprId ExprPool::first_next(ExprId e, uint8_t byte) {
   const ExprId target = raw_next(e, byte);
   return is_alive(target) ? target : kEmptyExpr;
 }

@@ -112,7 +112,14 @@ class ExprPool {
   Finite enumerate(ExprId e, size_t few, std::vector<std::string>& texts);
 
   // --- the automaton
-  ExprId next(ExprId e, uint8_t byte);  // kEmptyExpr: nothing can follow
+  ExprId next(ExprId e, uint8_t byte) {  // kEmptyExpr: nothing can follow
+    const Row& row = rows_[e];
+    if (row.targets != kNone) {
+      const ExprId known = targets_[row.targets + class_maps_[row.classes].of[byte]];
+      if (known != kNone && alive_[known]) return alive_[known] == 1 ? known : kEmptyExpr;
+    }
+    return first_next(e, byte);
+  }
   uint64_t tags(ExprId e) const { return facts_[e].tags; }
   // Nothing but the end is left: no byte can follow.
   bool is_final(ExprId e);
@@ -126,6 +133,9 @@ class ExprPool {
 
   // One character of a set, made by chars(): no match is the beginning of another.
   bool is_character(ExprId e) const { return characters_.contains(e); }
+  // Does every text begin some match of `e`, whatever has been read? So it is where a pattern
+  // may be found anywhere: any text, then the pattern.
+  bool takes_any_beginning(ExprId e);
   // The same with counts rounded so that the language is larger (`up`) or smaller (widen.cpp).
   ExprId rounded(ExprId e, bool up);
   const Expr& node(ExprId e) const { return nodes_[e]; }
@@ -144,7 +154,7 @@ class ExprPool {
  private:
   struct Row {
     uint32_t classes = kNone;  // id of a class map
-    uint32_t targets = 0;      // offset into targets_
+    uint32_t targets = kNone;  // offset into targets_
   };
   struct ClassMap {
     uint8_t of[256];
@@ -170,6 +180,7 @@ class ExprPool {
   ExprFacts list_facts(const Expr& e) const;
   ExprFacts repeat_facts(const Expr& e) const;
   ExprFacts literal_facts(const Expr& e) const;
+  ExprId first_next(ExprId e, uint8_t byte);
   ExprId raw_next(ExprId e, uint8_t byte);
   ExprId derive(ExprId e, uint8_t byte);
   ExprId derive_list(ExprId e, uint8_t byte);

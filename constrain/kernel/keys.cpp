@@ -171,6 +171,11 @@ bool Machine::names_alive(const Key& key, const Cell& cell) const {
   return may_use_any(spec, state, node.lo, node.hi);
 }
 
+bool Machine::may_go_on(const Key& key, const Cell& cell) const {
+  if (names_alive(key, cell)) return true;
+  return key.other != ExprPool::kEmptyExpr && has_fresh_name(key, program_.objects[cell.node]);
+}
+
 // Does a usable name below `name` go on with a character that the escape can become?
 bool Machine::name_reaches(const ObjectSpec& spec, const uint32_t* state, uint32_t name,
                            uint32_t escape) const {

@@ -32,6 +32,7 @@ class Machine {
   // byte cannot stand in a key here.
   bool step_name(Key& key, const ObjectSpec& spec, uint8_t byte) const;
   bool names_alive(const Key& key, const Cell& cell) const;  // may a declared name come out?
+  bool may_go_on(const Key& key, const Cell& cell) const;    // a declared or a fresh other one?
   // Threads after an other key of class `tag` whose name is left open.
   void close_unnamed(CellId cell, uint32_t tag, Threads& out);
   bool may_use(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;

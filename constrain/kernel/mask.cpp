@@ -126,6 +126,8 @@ void Masker::push_names(const Trie& trie, const NameStep& at, const ObjectSpec& 
     if (node == kNone) return;
     NameStep step{node, at.key};
     if (!machine_.step_name(step.key, spec, trie.byte(node))) return;
+    if (spec.few_others && step.key.other != ExprPool::kEmptyExpr)
+      step.key.other = machine_.program().pool.next(step.key.other, trie.byte(node));
     if (step.key.name == kNone && step.key.used == kNone) return;
     next.push_back(step);
   };
@@ -178,6 +180,9 @@ void Masker::find_names(TrieId id, const Key& key, const Cell& cell,
       if (!others) {
         if (!machine_.names_alive(step.key, cell)) continue;
         add_tokens(trie.tokens_begin(step.node), trie.tokens_end(step.node));
+      } else if (spec.few_others && !machine_.may_go_on(step.key, cell)) {
+        // All names of a finite class that begin like this one are taken.
+        spent_.insert(spent_.end(), trie.tokens_begin(step.node), trie.tokens_end(step.node));
       }
       pending.push_back(step);
     }
@@ -189,6 +194,8 @@ void Masker::walk_other(TrieId id, const Key& key, CellId cell,
                         const std::vector<NameStep>& closed) {
   const Trie& trie = tables_.trie(id);
   std::vector<uint32_t> taken;
+  for (const uint32_t t : spent_)
+    if (blank_ || !(mask_[t >> 6] >> (t & 63) & 1)) taken.push_back(t);
   for (const NameStep& step : closed)
     for (const uint32_t* t = trie.tokens_begin(step.node); t != trie.subtree_end(step.node); ++t)
       if (blank_ || !(mask_[*t >> 6] >> (*t & 63) & 1)) taken.push_back(*t);
@@ -211,12 +218,8 @@ void Masker::walk_key(TrieId id, const Thread& thread, bool name_open) {
   }
   const Key key = machine_.arena().keys[thread.lexeme & ~kKeyBit];
   const Cell cell = machine_.arena().cells[thread.cell];
-  // Where the names of a class may run out, each byte decides.
-  if (key.other != ExprPool::kEmptyExpr && machine_.program().objects[key.object].few_others) {
-    walk_bytes(id, thread, false);
-    return;
-  }
   std::vector<NameStep> closed;
+  spent_.clear();
   find_names(id, key, cell, closed);
   if (key.other != ExprPool::kEmptyExpr) walk_other(id, key, thread.cell, closed);
   for (const NameStep& step : closed) {

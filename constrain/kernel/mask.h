@@ -58,6 +58,7 @@ class Masker {
   bool listable_ = true;
   std::vector<uint32_t> listed_;
   std::vector<Visit> visits_;
+  std::vector<uint32_t> spent_;      // tokens after which no name of the key is left
   std::vector<uint32_t> uncertain_;  // tokens to be checked byte by byte
 };
 

@@ -214,6 +214,11 @@ const LexemeTable& Tables::table(TrieId trie, ExprId q, bool want_exits) {
       const Expr repeated = pool_.node(e.a);
       return tables_[q] = counted(family_of(repeated.a, e.c), repeated.b, repeated.c);
     }
+    if (e.kind == ExprKind::kQuoted && e.b == kNoEscape && pool_.takes_any_beginning(e.a)) {
+      const Expr any = pool_.node(
+          pool_.any_text(e.c ? Universe::kAny : Universe::kMinimal));
+      if (any.kind == ExprKind::kRepeat) return tables_[q] = searching(q, family_of(any.a, e.c));
+    }
     if (is_wide(q)) {
       const ExprId low = pool_.rounded(q, false), high = pool_.rounded(q, true);
       if (low != q && high != q && low != ExprPool::kEmptyExpr) return between(q, low, high);

@@ -81,7 +81,6 @@ class Tables {
     uint32_t max_inside = 0, max_crossing = 0;
     std::unordered_map<uint64_t, LexemeTable> tables;  // by (least, most) characters to come
   };
-  struct Walk;
   // What two languages around a state disagree on.
   struct Between {
     std::vector<uint32_t> inside;
@@ -89,9 +88,12 @@ class Tables {
   };
 
   bool is_wide(ExprId q);
+  LexemeTable searching(ExprId q, CountedString& any);
   const LexemeTable& between(ExprId q, ExprId low, ExprId high);
   const Between& difference(ExprId low, ExprId high);
   LexemeTable settle(ExprId q, const LexemeTable& low, const Between& open);
+  struct Walk;
+
   LexemeTable& general(TrieId trie, ExprId q, bool want_exits);
   const LexemeTable& counted(CountedString& family, uint32_t min, uint32_t max);
   CountedString& family_of(ExprId character, uint32_t mode);

@@ -96,4 +96,31 @@ LexemeTable Tables::settle(ExprId q, const LexemeTable& low, const Between& open
   return table;
 }
 
+// A string in which a pattern is still to be found: all that stays inside any string stays inside
+// this one; only the tokens that close it must have found the pattern.
+LexemeTable Tables::searching(ExprId q, CountedString& any) {
+  LexemeTable table = counted(any, any.max_crossing + 1, kInfinite);
+  std::vector<uint32_t> closing;
+  std::vector<Exited> exits;
+  for (const auto& crossing : any.crossing) {
+    ExprId state = q;
+    const std::string& text = tokens_[crossing.token];
+    for (size_t i = 0; i + crossing.rest < text.size() && state != ExprPool::kEmptyExpr; ++i)
+      state = pool_.next(state, static_cast<uint8_t>(text[i]));
+    if (!(pool_.tags(state) & 1)) continue;
+    if (crossing.rest) exits.push_back({0, crossing.token, crossing.rest});
+    else closing.push_back(crossing.token);
+  }
+  if (!closing.empty()) {
+    auto bits = bits_of(*table.inside, n_words());
+    for (uint32_t w = 0; w < n_words(); ++w)
+      for (uint64_t word = bits[w]; word; word &= word - 1)
+        closing.push_back(w * 64 + static_cast<uint32_t>(__builtin_ctzll(word)));
+    table.inside = make_set(std::move(closing));
+  }
+  table.exits.clear();
+  if (!exits.empty()) table.exits.push_back({0, make_trie(exits, 0)});
+  return table;
+}
+
 }  // namespace constrain

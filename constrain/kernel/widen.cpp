@@ -59,4 +59,13 @@ ExprId ExprPool::rounded(ExprId id, bool up) {
   return rounded_[key] = result;
 }
 
+bool ExprPool::takes_any_beginning(ExprId id) {
+  const Expr e = nodes_[id];
+  if (e.kind == ExprKind::kConcat) return is_any_text(e.a) && is_alive(e.b);
+  if (e.kind != ExprKind::kOr) return false;
+  for (size_t i = 0; i < lists_.length(e.a); ++i)
+    if (takes_any_beginning(lists_.begin(e.a)[i])) return true;
+  return false;
+}
+
 }  // namespace constrain

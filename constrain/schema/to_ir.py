@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from constrain.errors import LimitError, UnsatisfiableSchemaError, UnsupportedSchemaError
+from constrain.errors import LimitError, UnsatisfiableSchemaError
 from constrain.grammar.ir import (
     Choice,
     Complement,
@@ -251,7 +251,7 @@ class Builder:
     def _others(
         self, case: ObjectCase, depth: int
     ) -> tuple[Node | None, Node | None, tuple[tuple[Node, Node], ...]]:
-        """The classes of undeclared keys: one value, what its keys match (None: anything), others.
+        """The classes of undeclared keys: a value, what its keys match (None: all), others.
 
         Classes with the same value are one.
         """

@@ -59,6 +59,8 @@ class _Enumeration:
                 for part in parts:
                     found = self._joined(found, self.texts_of(part))
                 return found
+            case ir.Intersect((first, *others)):
+                return self.texts_of(first).intersection(*map(self.texts_of, others))
             case ir.Repeat(part, least, most):
                 return self._repeated(self.texts_of(part), least, most)
             case _:

@@ -22,13 +22,13 @@ class State(NamedTuple):
         stage: "open" (nothing yet), "first" (after the bracket), "next" (after a comma),
             "colon", "value", "after" (a member) or "done".
         seen: decoded keys in an object; None stands for a key not known yet.
-        count: members begun.
+        n_members: members begun.
         value: the node that the value of the last key must match.
     """
 
     stage: str
     seen: frozenset[str | None] = frozenset()
-    count: int = 0
+    n_members: int = 0
     value: ir.Node | None = None
 
 
@@ -89,7 +89,9 @@ class _Container:
             yield Move(
                 self.layout.opening(self.brackets[0]), _to(state._replace(stage="first"))
             )
-        if state.stage in {"first", "next"} and (self.most is None or state.count < self.most):
+        if state.stage in {"first", "next"} and (
+            self.most is None or state.n_members < self.most
+        ):
             yield from self.member(state)
         if state.stage == "after":
             yield Move(self.layout.comma(), _to(state._replace(stage="next")))
@@ -104,7 +106,7 @@ class _Container:
 
     def complete(self, state: State) -> bool:
         """Whether nothing is owed any more."""
-        return state.count >= self.least
+        return state.n_members >= self.least
 
     def brackets_possible(self, state: State, more: int, asked: Asked) -> bool:
         """Whether brackets and commas for `more` members can be written."""
@@ -135,18 +137,21 @@ class ArrayWalk(_Container):
 
     def member(self, state: State) -> Iterator[Move]:
         """The next item."""
-        item = self._item(state.count)
+        item = self._item(state.n_members)
         if item is not None:
-            yield Move(item, _to(State("after", count=state.count + 1)))
+            yield Move(item, _to(State("after", n_members=state.n_members + 1)))
 
     def finishable(self, state: State, asked: Asked) -> bool:
         """Whether enough further items exist and none too many."""
         if state.stage == "done":
             return True
-        more = max(self.least - state.count, 1 if state.stage == "next" else 0)
-        if self.most is not None and state.count + max(more, 0) > self.most:
+        more = max(self.least - state.n_members, 1 if state.stage == "next" else 0)
+        if self.most is not None and state.n_members + max(more, 0) > self.most:
             return False
-        items = [self._item(index) for index in range(state.count, state.count + max(more, 0))]
+        items = [
+            self._item(index)
+            for index in range(state.n_members, state.n_members + max(more, 0))
+        ]
         return self.brackets_possible(state, max(more, 0), asked) and all(
             item is not None and asked.possible(item, self.form) for item in items
         )
@@ -167,7 +172,7 @@ class ObjectWalk(_Container):
         if state.stage == "colon":
             yield Move(self.layout.colon(), _to(state._replace(stage="value")))
         elif state.stage == "value" and state.value is not None:
-            yield Move(state.value, _to(State("after", state.seen, state.count)))
+            yield Move(state.value, _to(State("after", state.seen, state.n_members)))
         else:
             yield from super().moves(state)
 
@@ -176,7 +181,7 @@ class ObjectWalk(_Container):
         for one in self._left(state):
             key = ir.JsonString(ir.Literal(one.name), self.form.escapes)
             seen = state.seen | {one.name}
-            yield Move(key, _to(State("colon", seen, state.count + 1, one.value)))
+            yield Move(key, _to(State("colon", seen, state.n_members + 1, one.value)))
         if self.case.additional is not None:
 
             def after(text: str | None) -> State:
@@ -186,7 +191,7 @@ class ObjectWalk(_Container):
                     assert reading is not None
                     name = reading.decoded
                 return State(
-                    "colon", state.seen | {name}, state.count + 1, self.case.additional
+                    "colon", state.seen | {name}, state.n_members + 1, self.case.additional
                 )
 
             yield Move(ir.JsonString(self._other(state), self.form.escapes), after)
@@ -230,9 +235,11 @@ class ObjectWalk(_Container):
         if not required <= {one.name for one in left}:
             return False
         declared = {one.name for one in left if self._writable(one.name, one.value, asked)}
-        more = max(self.least - state.count, len(required), 1 if state.stage == "next" else 0)
+        more = max(
+            self.least - state.n_members, len(required), 1 if state.stage == "next" else 0
+        )
         if not required <= declared or (
-            self.most is not None and state.count + more > self.most
+            self.most is not None and state.n_members + more > self.most
         ):
             return False
         if more and not asked.possible(self.layout.colon()):
