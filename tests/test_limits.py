@@ -79,7 +79,7 @@ def common_multiple(*periods: int) -> ir.Grammar:
 RANDOM_LETTERS = bytes(random.Random(1).choices(b"ab", k=400))
 CASES: dict[str, tuple[ir.Grammar, bytes, float]] = {
     "expressions": (blow_up(12), RANDOM_LETTERS, 200),
-    "expression_depth": (ir.Grammar(deep(100)), b"", 50),
+    "expression_depth": (ir.Grammar(deep(40)), b"", 20),
     "nodes": (
         ir.Grammar(ir.Sequence(tuple(ir.Choice((A, ir.Literal("b"))) for _ in range(200)))),
         b"",
