@@ -61,8 +61,8 @@ def as_grammar(source: object, whitespace: Whitespace = "spaced") -> Grammar:
     """`source` if it is a `Grammar`, else `json_schema(source, whitespace)`.
 
     This is what `generate` makes of its argument. Its white space is "spaced", one way to lay
-    out each value: all of it is forced text, so a record takes about half the model calls that
-    "bounded" takes, where the model chooses the layout. A `Grammar` keeps its own form.
+    out each value: all of it is forced text, so a small record takes about half the model calls
+    that "bounded" takes, where the model chooses the layout. A `Grammar` keeps its own form.
 
     Raises:
         SchemaError: as `json_schema` does.

@@ -24,9 +24,8 @@ def main() -> None:
         {"role": "assistant", "content": json.dumps(SHOWN)},
         {"role": "user", "content": SENTENCE},
     ]
-    grammar = constrain.json_schema(SCHEMA, whitespace="spaced")  # one way to lay it out
     sampling = constrain.Sampling(temperature=0.3, seed=1)
-    result = model.generate(messages, grammar, sampling=sampling, max_tokens=256)
+    result = model.generate(messages, SCHEMA, sampling=sampling, max_tokens=256)
     print(json.dumps(result.value, indent=2, ensure_ascii=False))
     print(
         f"# {len(result.tokens)} tokens, {result.n_model_calls} calls, {result.finish_reason}"

@@ -224,6 +224,14 @@ def test_a_schema_file_is_the_grammar(model: ScriptedModel, schema_file: str) ->
     )
 
 
+def test_a_schema_is_written_in_one_layout_unless_told_otherwise(
+    model: ScriptedModel, schema_file: str
+) -> None:
+    model.pieces = ['{"year": 1815}']
+    assert main(["generate", "--schema", schema_file, "Year?"]) == 0
+    assert model.grammar == constrain.json_schema(YEAR_SCHEMA, whitespace="spaced")
+
+
 def test_a_python_type_is_found_in_the_current_folder(
     model: ScriptedModel,
     monkeypatch: pytest.MonkeyPatch,

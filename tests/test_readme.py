@@ -173,6 +173,35 @@ def test_a_keyword_is_supported_as_the_table_says(keyword: str, support: str) ->
         assert constrain.json_schema(schema).notes == ()
 
 
+SEVEN = {f"^{letter}": {"const": letter} for letter in "abcdefg"}
+SIX = {f"^{letter}": {"const": letter} for letter in "abcdef"}
+ITEM_IS_NOT_SO = {"not": {"items": {"type": "null"}}}
+BRANCHES = [{"items": {"type": kind}, "type": "array"} for kind in ("null", "boolean")]
+
+
+@pytest.mark.parametrize(
+    ("supported", "error"),
+    [
+        ({"pattern": "^(a|b)$"}, {"pattern": r"^(a|b)\1$"}),
+        ({"multipleOf": 7}, {"multipleOf": 1.5}),
+        ({"multipleOf": 0.0125}, {"multipleOf": 0.3}),
+        ({"multipleOf": 0.0001}, {"multipleOf": 0.00001}),
+        ({"type": "integer", "multipleOf": 1.5}, {"type": "number", "multipleOf": 1.5}),
+        ({"patternProperties": SIX}, {"patternProperties": SEVEN}),
+        ({"patternProperties": {"(a|b)": False}}, {"patternProperties": {r"(a|b)\1": False}}),
+        ({"maxItems": 16, **ITEM_IS_NOT_SO}, {"maxItems": 17, **ITEM_IS_NOT_SO}),
+        ({"not": {"properties": {"a": False}}}, {"not": {"additionalProperties": False}}),
+        ({"oneOf": BRANCHES, "maxItems": 16}, {"oneOf": BRANCHES}),
+    ],
+)
+def test_support_ends_where_the_table_says(
+    supported: dict[str, object], error: dict[str, object]
+) -> None:
+    assert constrain.json_schema(supported).notes == ()
+    with pytest.raises(constrain.UnsupportedSchemaError):
+        constrain.json_schema(error)
+
+
 def named_formats(beginning: str) -> list[str]:
     sentence = re.search(rf"{beginning}: (.*?)\.( |$)", README, flags=re.MULTILINE)
     assert sentence is not None

@@ -142,7 +142,8 @@ class Model:
                 stranger's text into it), or chat messages (`{"role": …, "content": …}`),
                 which go through the model's own template and cannot hold control tokens.
             grammar: what the output must be: a `Grammar`, a `CompiledGrammar`, a JSON Schema
-                (dict, bool or JSON text), a Pydantic model or another type; None: any text.
+                (dict, bool or JSON text), a Pydantic model or another type, both with
+                white space "spaced" (see `as_grammar`); None: any text.
                 What is compiled here is kept for the next call.
             sampling: how tokens are chosen; None: `Sampling()`. Penalties count the sampled
                 tokens of the output, not those of the prompt and not forced ones.

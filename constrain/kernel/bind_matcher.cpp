@@ -17,10 +17,12 @@ nb::bytes to_bytes(const std::string& text) { return nb::bytes(text.data(), text
 class MaskBuffer {
  public:
   MaskBuffer(nb::handle object, uint32_t n_vocab) {
-    if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) != 0)
+    if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) != 0)
       throw nb::python_error();
     const Py_ssize_t wanted = Py_ssize_t{4} * ((n_vocab + 31) / 32);
-    if (view_.itemsize != 4 || view_.len != wanted) {
+    const bool is_uint32 = view_.itemsize == 4 && view_.format &&
+                           (view_.format[0] == 'I' || view_.format[0] == 'L');
+    if (!is_uint32 || view_.ndim != 1 || view_.len != wanted) {
       PyBuffer_Release(&view_);
       throw nb::value_error(("the mask must be a contiguous uint32 array of " +
                              std::to_string(wanted / 4) + " words").c_str());

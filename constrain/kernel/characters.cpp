@@ -51,31 +51,24 @@ void split_utf8(uint32_t lo, uint32_t hi, std::vector<Utf8Run>& out) {
 
 }  // namespace
 
-// The bytes of which characters can be made: for a JSON string, those that stand as themselves
-// or for which an escape can be written.
-ByteSet ExprPool::spellable_bytes(Universe universe) const {
-  if (universe == Universe::kText) return alphabet_;
-  ByteSet must, rest;
+// A character of the universe stands as itself, if its bytes are in `raw`, or as an escape, if
+// its code is in `escaped`.
+ExprPool::Spelling ExprPool::spelling_of(Universe universe) const {
+  if (universe == Universe::kText) return {alphabet_, {}};
+  ByteSet must;
   must.add_range(0, 0x1F);
   must.add('"');
   must.add('\\');
-  ByteSet plain = alphabet_ & ~must;
-  if (!alphabet_.has('\\')) return plain;
+  Spelling spelling{alphabet_ & ~must, {}};
   const EscapeMode mode =
       universe == Universe::kMinimal ? EscapeMode::kMinimal : EscapeMode::kAny;
-  const std::vector<CodeRange> reach = escape_reach(kAfterBackslash, mode, alphabet_);
-  for (const CodeRange r : reach)
-    for (uint32_t c = r.lo; c <= std::min(r.hi, 0x7Fu); ++c) plain.add(static_cast<uint8_t>(c));
-  // Every code point can be escaped, or (an alphabet short of digits) only single ones.
-  if (!reach.empty() && reach.back().hi == 0x10FFFF) plain.add_range(0x80, 0xFF);
-  return plain;
+  if (alphabet_.has('\\')) spelling.escaped = escape_reach(kAfterBackslash, mode, alphabet_);
+  return spelling;
 }
 
-ExprId ExprPool::chars_of_set(uint32_t range_set, Universe universe) {
+ExprId ExprPool::chars_of(const std::vector<CodeRange>& ranges, const ByteSet& spellable) {
   std::vector<Utf8Run> runs;
-  const uint32_t* p = range_sets_.begin(range_set);
-  for (size_t i = 0; i + 1 < range_sets_.length(range_set); i += 2) split_utf8(p[i], p[i + 1], runs);
-  const ByteSet& spellable = spellable_[static_cast<int>(universe)];
+  for (const CodeRange r : ranges) split_utf8(r.lo, r.hi, runs);
   // Runs with the same trailing bytes share one set of leading bytes.
   std::unordered_map<ExprId, ByteSet> leads;
   std::vector<ExprId> order;
@@ -97,16 +90,25 @@ ExprId ExprPool::chars_of_set(uint32_t range_set, Universe universe) {
 }
 
 ExprId ExprPool::chars(const std::vector<CodeRange>& ranges, Universe universe) {
+  std::vector<CodeRange> scalars;  // without surrogates, which are no characters
   std::vector<uint32_t> words;
-  for (const CodeRange r : ranges) {  // without surrogates, which are no characters
-    if (r.lo < 0xD800) words.insert(words.end(), {r.lo, std::min(r.hi, 0xD7FFu)});
-    if (r.hi > 0xDFFF) words.insert(words.end(), {std::max(r.lo, 0xE000u), r.hi});
+  for (const CodeRange r : ranges) {
+    if (r.lo < 0xD800) scalars.push_back({r.lo, std::min(r.hi, 0xD7FFu)});
+    if (r.hi > 0xDFFF) scalars.push_back({std::max(r.lo, 0xE000u), r.hi});
   }
+  for (const CodeRange r : scalars) words.insert(words.end(), {r.lo, r.hi});
   const uint32_t set = range_sets_.intern(words.data(), words.size());
   const uint64_t key = uint64_t{set} << 2 | static_cast<uint64_t>(universe);
   const auto known = chars_.find(key);
   if (known != chars_.end()) return known->second;
-  const ExprId result = chars_of_set(set, universe);
+  const Spelling& spelling = spellings_[static_cast<int>(universe)];
+  std::vector<CodeRange> escaped;
+  for (const CodeRange r : scalars)
+    for (const CodeRange e : spelling.escaped)
+      if (std::max(r.lo, e.lo) <= std::min(r.hi, e.hi))
+        escaped.push_back({std::max(r.lo, e.lo), std::min(r.hi, e.hi)});
+  const ExprId result =
+      alternatives({chars_of(scalars, spelling.raw), chars_of(escaped, ~ByteSet{})});
   characters_.insert(result);
   return chars_[key] = result;
 }
@@ -127,9 +129,18 @@ ExprId ExprPool::complement(ExprId a, Universe universe) {
 }
 
 bool ExprPool::can_spell(const std::string& text, Universe universe) const {
-  const ByteSet& spellable = spellable_[static_cast<int>(universe)];
-  return std::all_of(text.begin(), text.end(),
-                     [&](char c) { return spellable.has(static_cast<uint8_t>(c)); });
+  const Spelling& spelling = spellings_[static_cast<int>(universe)];
+  for (size_t i = 0; i < text.size();) {
+    const size_t begin = i;
+    const uint32_t code = decode_utf8(text, i);
+    bool raw = true;
+    for (size_t k = begin; k < i; ++k) raw &= spelling.raw.has(static_cast<uint8_t>(text[k]));
+    const bool escaped =
+        std::any_of(spelling.escaped.begin(), spelling.escaped.end(),
+                    [&](CodeRange r) { return r.lo <= code && code <= r.hi; });
+    if (!raw && !escaped) return false;
+  }
+  return true;
 }
 
 ExprId ExprPool::literals(std::vector<std::string> texts, Universe universe) {

@@ -81,6 +81,7 @@ class Compiled {
   void clear_padding(uint64_t* mask, const std::vector<uint32_t>& ids, bool end);
   void memoize(ConfigId config, const uint64_t* mask);
   void text_mask(ConfigId config, uint64_t* mask);
+  ConfigId without_key_text(ConfigId config);
   uint32_t search_tokens(ConfigId config);
   void compact();
 

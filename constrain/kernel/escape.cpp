@@ -56,6 +56,16 @@ int encode_utf8(uint32_t code, uint8_t out[4]) {
   return n;
 }
 
+uint32_t decode_utf8(const std::string& text, size_t& at) {
+  const auto lead = static_cast<uint8_t>(text[at]);
+  const int n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  uint32_t code = n == 1 ? lead : lead & (0xFFu >> (n + 1));
+  for (int k = 1; k < n && at + static_cast<size_t>(k) < text.size(); ++k)
+    code = code << 6 | (static_cast<uint8_t>(text[at + static_cast<size_t>(k)]) & 0x3F);
+  at += static_cast<size_t>(n);
+  return code;
+}
+
 EscapeStep escape_step(uint32_t state, uint8_t byte, EscapeMode mode) {
   const uint32_t kind = state & 15, n_digits = (state >> 4) & 15;
   const uint32_t value = (state >> 8) & 0xFFF, high = state >> 20;
@@ -193,11 +203,8 @@ uint32_t spelled_length(const std::string& text, size_t from, uint32_t escape, E
       }
     }
     // Only prefixes that still spell this character are worth keeping.
-    const auto lead = static_cast<uint8_t>(text[from]);
-    const int n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    uint32_t code = n == 1 ? lead : lead & (0xFFu >> (n + 1));
-    for (int k = 1; k < n; ++k)
-      code = code << 6 | (static_cast<uint8_t>(text[from + static_cast<size_t>(k)]) & 0x3F);
+    size_t at = from;
+    const uint32_t code = decode_utf8(text, at);
     std::erase_if(next, [&](uint32_t state) {
       for (const CodeRange r : reach_by_interval(state))
         if ((state & 15) == kBackslash || (r.lo <= code && code <= r.hi)) return false;

@@ -16,6 +16,8 @@ struct CodeRange {
 
 // UTF-8 of one scalar value; returns the number of bytes written.
 int encode_utf8(uint32_t code, uint8_t out[4]);
+// The scalar value at byte `at` of valid UTF-8; moves `at` behind it.
+uint32_t decode_utf8(const std::string& text, size_t& at);
 
 enum class EscapeMode : uint8_t {
   kMinimal,  // only what JSON demands: quotation mark, reverse solidus, U+0000 to U+001F

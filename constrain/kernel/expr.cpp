@@ -11,7 +11,7 @@ ExprPool::ExprPool(const ByteSet& alphabet) : alphabet_(alphabet) {
   make({ExprKind::kTag, 0});
   alive_[kEmptyExpr] = 2;
   for (const Universe u : {Universe::kText, Universe::kMinimal, Universe::kAny})
-    spellable_[static_cast<int>(u)] = spellable_bytes(u);
+    spellings_[static_cast<int>(u)] = spelling_of(u);
 }
 
 void ExprPool::set_limits(const Limits& limits, uint64_t n_left) {

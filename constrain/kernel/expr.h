@@ -190,8 +190,12 @@ class ExprPool {
   ExprId rounded_repeat(const Expr& e, bool up);
   ExprId make_quoted(ExprId inner, uint32_t escape, EscapeMode mode);
   bool reaches(ExprId inner, uint32_t escape, EscapeMode mode);
-  ExprId chars_of_set(uint32_t ranges, Universe universe);
-  ByteSet spellable_bytes(Universe universe) const;
+  struct Spelling {
+    ByteSet raw;
+    std::vector<CodeRange> escaped;
+  };
+  ExprId chars_of(const std::vector<CodeRange>& ranges, const ByteSet& spellable);
+  Spelling spelling_of(Universe universe) const;
   void flatten(std::vector<ExprId>& parts, ExprKind kind) const;
   void merge_byte_sets(std::vector<ExprId>& parts, bool unite);
   void merge_repeats(std::vector<ExprId>& parts);
@@ -211,7 +215,7 @@ class ExprPool {
   uint32_t structural_min(ExprId e, uint32_t tag);
 
   ByteSet alphabet_;
-  ByteSet spellable_[3];  // by universe
+  Spelling spellings_[3];  // by universe
   Interner<Expr> nodes_;
   std::vector<ExprFacts> facts_;
   std::vector<Row> rows_;

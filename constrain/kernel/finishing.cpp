@@ -58,7 +58,24 @@ static uint32_t fewest_tokens(const Trie& trie, const std::string& text) {
   return need[0];
 }
 
+// The same but for the text of other keys that are unlike every declared or used one: what is
+// still needed does not depend on it.
+ConfigId Compiled::without_key_text(ConfigId config) {
+  Threads at = threads(config);
+  bool changed = false;
+  for (Thread& t : at) {
+    if (t.lexeme == kFinished || !(t.lexeme & kKeyBit)) continue;
+    Key key = arena_->keys[t.lexeme & ~kKeyBit];
+    if (key.name != kNone || key.used != kNone || key.prefix == 0) continue;
+    key.prefix = arena_->prefixes.intern({0, 'x'});
+    t.lexeme = kKeyBit | arena_->keys.intern(key);
+    changed = true;
+  }
+  return changed ? arena_->config(at) : config;
+}
+
 uint32_t Compiled::tokens_needed(ConfigId config) {
+  config = without_key_text(config);
   const auto known = arena_->needed.find(config);
   if (known != arena_->needed.end()) return known->second;
   const uint32_t n_tokens =

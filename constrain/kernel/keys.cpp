@@ -187,10 +187,8 @@ bool Machine::name_reaches(const ObjectSpec& spec, const uint32_t* state, uint32
   for (uint32_t i = node.lo; i < node.hi; ++i) {
     const std::string& text = spec.properties[i].name;
     if (text.size() <= depth || !may_use(spec, state, i)) continue;
-    const auto lead = static_cast<uint8_t>(text[depth]);
-    const int n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    uint32_t code = n == 1 ? lead : lead & (0xFFu >> (n + 1));
-    for (int k = 1; k < n; ++k) code = code << 6 | (static_cast<uint8_t>(text[depth + static_cast<uint32_t>(k)]) & 0x3F);
+    size_t at = depth;
+    const uint32_t code = decode_utf8(text, at);
     for (const CodeRange r : ranges)
       if (r.lo <= code && code <= r.hi) return true;
   }

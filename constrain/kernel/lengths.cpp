@@ -222,11 +222,10 @@ ByteSet Machine::key_first_bytes(const Key& key, CellId id) {
   const Cell cell = arena_.cells[id];
   const ObjectSpec& spec = program_.objects[cell.node];
   ByteSet candidates = pool_.alphabet();
-  if (key.other != ExprPool::kEmptyExpr) {
+  if (key.other != ExprPool::kEmptyExpr && !spec.few_others) {
     set = pool_.first_bytes(key.other);
-    candidates = ByteSet{};
-    if (set.has('"')) candidates.add('"');  // unless the name is taken
-    set.w[0] &= ~(uint64_t{1} << '"');
+    set.w[0] &= ~(uint64_t{1} << '"');  // unless the name is taken, see below
+    candidates = candidates & ~set;
   }
   for (unsigned b = 0x20; b < 256; ++b) {
     const auto byte = static_cast<uint8_t>(b);
@@ -236,7 +235,7 @@ ByteSet Machine::key_first_bytes(const Key& key, CellId id) {
       Threads threads;
       close_key(key, id, threads);
       if (!threads.empty()) set.add(byte);
-    } else if (step_name(after, spec, byte) && names_alive(after, cell)) {
+    } else if (step_key(after, cell, byte)) {
       set.add(byte);
     }
   }

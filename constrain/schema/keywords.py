@@ -34,6 +34,7 @@ from constrain.schema.keys import MAX_PATTERNS, is_universal, matches, pattern_s
 from constrain.schema.numbers import (
     ANY_INTEGER,
     ANY_NUMBER,
+    MAX_FRACTIONS,
     NumberCase,
     conjoin_numbers,
     number_text,
@@ -223,7 +224,10 @@ def _numbers(
     if case.is_empty:
         return ()
     if number_text(case) is None:
-        reason = "is supported for fractions of a power of ten only (0.01, 0.25), or integers"
+        reason = (
+            "is supported for whole numbers, and for 1/n where n divides a power of ten and is "
+            f"at most {MAX_FRACTIONS} (0.01, 0.25)"
+        )
         raise UnsupportedSchemaError(
             reason, pointer=pointer, keyword="multipleOf", value=schema["multipleOf"]
         )
