@@ -117,6 +117,13 @@ class Matcher(kernel.Matcher):
             self.copy().accept(token_id)
         return needed
 
+    def fits_after(self, token_id: int, n_tokens: int) -> bool:
+        """Is `token_id` allowed, and do `n_tokens` more suffice to finish after it?
+
+        Cheaper than `min_tokens_after` where the budget is large.
+        """
+        return self._fits_after(token_id, n_tokens)
+
     def forced_tokens(self, tokenize: Callable[[bytes], Sequence[int]]) -> list[int]:
         """The tokens that must follow, as the model's own tokenizer would cut them.
 

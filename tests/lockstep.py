@@ -103,13 +103,21 @@ class Lockstep:
     def walk(self, chance: random.Random, n_steps: int, most_bytes: int = 40) -> None:
         """Accept random allowed tokens, checking the mask before each and at the end."""
         for _ in range(n_steps):
-            allowed = self.check()
-            if not allowed or len(self.prefix) > most_bytes:
+            if not self._step(chance, self.check(), most_bytes):
                 return
-            shortest = [
-                i for i in allowed if len(self.prefix) + len(self.tokens[i]) <= most_bytes
-            ]
-            if not shortest:
-                return
-            self.accept(chance.choice(shortest))
         self.check()
+
+    def wander(self, chance: random.Random, n_steps: int, most_bytes: int = 40) -> None:
+        """Accept random tokens of the kernel's own masks, asking no oracle."""
+        for _ in range(n_steps):
+            mask = packed_mask(self.matcher, len(self.tokens))
+            allowed = [i for i, bit in enumerate(mask) if bit and i != self.end]
+            if not self._step(chance, allowed, most_bytes):
+                return
+
+    def _step(self, chance: random.Random, allowed: list[int], most_bytes: int) -> bool:
+        room = most_bytes - len(self.prefix)
+        fitting = [i for i in allowed if len(self.tokens[i]) <= room]
+        if fitting:
+            self.accept(chance.choice(fitting))
+        return bool(fitting)

@@ -165,13 +165,18 @@ def json_objects(draw: DrawFn, values: SearchStrategy[ir.Node]) -> ir.JsonObject
     """Object cases with up to three declared properties."""
     names = draw(st.lists(st.sampled_from(["a", "b", "ab", ""]), max_size=3, unique=True))
     least, most = draw(_bounds(2))
-    return ir.JsonObject(
-        tuple(ir.Property(name, draw(values), draw(st.booleans())) for name in names),
-        draw(st.none() | values),
-        draw(st.none() | regular_nodes("ab", max_leaves=2)),
-        least,
-        most,
-    )
+    properties = tuple(ir.Property(name, draw(values), draw(st.booleans())) for name in names)
+    if draw(st.integers(0, 3)) == 0:
+        first, second = _beginning_with("a"), _beginning_with("b")
+        others = ((second, draw(values)),)
+        return ir.JsonObject(properties, draw(values), first, least, most, others=others)
+    key = draw(st.none() | regular_nodes("ab", max_leaves=2))
+    return ir.JsonObject(properties, draw(st.none() | values), key, least, most)
+
+
+def _beginning_with(letter: str) -> ir.Node:
+    """Keys of up to three letters, a or b, with this first letter."""
+    return ir.Sequence((ir.Literal(letter), ir.Repeat(ir.Chars(((97, 98),)), 0, 2)))
 
 
 @st.composite

@@ -154,7 +154,7 @@ def test_any_sufficient_budget_gives_a_valid_object(model: Model, extra: int) ->
 
 
 def test_a_budget_too_small_names_the_number_needed(model: Model) -> None:
-    needed = constrain.compile(constrain.json_schema(PERSON), model.vocabulary).min_tokens
+    needed = constrain.compile(constrain.as_grammar(PERSON), model.vocabulary).min_tokens
     with pytest.raises(LimitError, match="max_tokens") as caught:
         model.generate(ASK, PERSON, max_tokens=needed - 1)
     assert (caught.value.given, caught.value.limit) == (needed, needed - 1)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import constrain
+from constrain.kernel import _native
 
 # The names the design fixes; all others may change.
 FIXED = {
@@ -57,3 +60,24 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_stub_declares_what_the_native_module_has() -> None:
+    stub = Path(constrain.__file__).parent / "kernel" / "_native.pyi"
+    declared: dict[str, set[str]] = {}
+    for node in ast.parse(stub.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            names = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+            declared[node.name] = names - {"__init__"}
+        elif isinstance(node, ast.FunctionDef):
+            declared[node.name] = set()
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            declared[node.target.id] = set()
+    found = {
+        name: {member for member in vars(thing) if not member.startswith("__")}
+        if isinstance(thing, type)
+        else set()
+        for name, thing in vars(_native).items()
+        if not name.startswith("__")
+    }
+    assert declared == found

@@ -14,10 +14,10 @@ from constrain.grammar import ir
 from tests import strategies
 from tests.lockstep import Lockstep, can_be_written, packed_mask
 from tests.oracle.token_level import allowed_tokens
-from tests.vocabularies import CROSSING, JSON_LETTERS, single_bytes, with_end
+from tests.vocabularies import CROSSING, JSON_LETTERS, LONG, single_bytes, with_end
 
 SLOW_ORACLE = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
@@ -71,16 +71,16 @@ def test_rollback_and_copy_restore_the_mask(
     if not can_be_written(grammar, tokens):
         return
     both = Lockstep(grammar, tokens)
-    both.walk(chance, 4, 20)
+    both.wander(chance, 4, 20)
     mask = packed_mask(both.matcher, len(tokens))
     n_tokens, twin = both.matcher.n_tokens, both.matcher.copy()
-    both.walk(chance, 4, 20)
+    both.wander(chance, 4, 20)
     assert packed_mask(twin, len(tokens)) == mask
     both.rollback(both.matcher.n_tokens - n_tokens)
     assert packed_mask(both.matcher, len(tokens)) == mask
     both.rollback(chance.randint(0, both.matcher.n_tokens))
     both.check()
-    both.walk(chance, 2, 20)
+    both.wander(chance, 2, 20)
     assert packed_mask(twin, len(tokens)) == mask
 
 
@@ -92,7 +92,7 @@ def test_a_remembered_mask_equals_a_fresh_one(
     if not can_be_written(grammar, tokens):
         return
     both = Lockstep(grammar, tokens)
-    both.walk(chance, 6, 30)
+    both.wander(chance, 6, 30)
     for n_tokens in range(len(both.history) + 1):
         fresh = constrain.compile(grammar, constrain.Vocabulary(tokens, [both.end])).matcher()
         again = both.compiled.matcher()
@@ -100,6 +100,36 @@ def test_a_remembered_mask_equals_a_fresh_one(
             fresh.accept(token_id)
             again.accept(token_id)
         assert packed_mask(fresh, len(tokens)) == packed_mask(again, len(tokens))
+
+
+LONG_ROOTS: dict[str, tuple[ir.Node, list[int]]] = {
+    # Which of LONG may come first: 1001 letters, the same in quotes, 1002 letters.
+    "any letters": (ir.Repeat(ir.Chars(((97, 98),))), [0, 2]),
+    "enough letters": (ir.Repeat(ir.Chars(((97, 98),)), 0, 1_002), [0, 2]),
+    "a letter too few": (ir.Repeat(ir.Chars(((97, 98),)), 0, 1_001), [0]),
+    "a string": (ir.JsonString(ir.Repeat(ir.Chars(((97, 97),)), 1_001, 1_001)), [1]),
+    "a longer string": (ir.JsonString(ir.Repeat(ir.Chars(((97, 97),)), 1_002)), []),
+    "recursion": (ir.Rule("x"), [0, 2]),
+}
+
+
+@pytest.mark.parametrize("what", LONG_ROOTS)
+def test_tokens_of_more_than_a_thousand_bytes_are_read_to_their_end(what: str) -> None:
+    root, expected = LONG_ROOTS[what]
+    tokens = with_end((*LONG, *single_bytes('"ab')))
+    # a**n b**n: any number of a may come first, and one b after them.
+    rules = {
+        "x": ir.Choice(
+            (ir.Sequence((ir.Literal("a"), ir.Rule("x"), ir.Literal("b"))), ir.Literal("ab"))
+        )
+    }
+    matcher = constrain.compile(
+        ir.Grammar(root, rules), constrain.Vocabulary(tokens, [len(tokens) - 1])
+    ).matcher()
+    mask = packed_mask(matcher, len(tokens))
+    assert [i for i in range(len(LONG)) if mask[i]] == expected
+    for token_id in expected:
+        matcher.copy().accept(token_id)
 
 
 @pytest.mark.parametrize("n_text", [1, 30, 31, 32, 33, 63, 64])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import random
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -388,8 +391,73 @@ def test_what_is_not_supported_is_refused_where_it_binds(keyword: str, value: An
     assert caught.value.value == value
 
 
-def test_different_demands_on_undeclared_keys_are_refused() -> None:
-    schema = {"items": {"patternProperties": {"^a": {}, "b$": {"type": "null"}}}}
+KEYS = ["a", "b", "ab", "aab", "ba", "z", "c", "x-", "x-c", "é", "n", "aa"]
+VALUES: list[Any] = [None, True, 1, 3, 7, 2.5, "s", [], [1], {}]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {
+            "patternProperties": {"^a": {"type": "integer"}, "b$": {"type": "string"}},
+            "additionalProperties": {"type": "null"},
+        },
+        {
+            "patternProperties": {"^a": {"type": "integer"}, "b$": {"minimum": 2}},
+            "properties": {"ab": {"maximum": 5}, "z": {"type": "null"}},
+            "required": ["z"],
+        },
+        {
+            "patternProperties": {"^[a-m]": {"type": "boolean"}},
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 2,
+        },
+        {
+            "patternProperties": {"^x-": True, "c": False},
+            "additionalProperties": {"type": "array", "items": {"type": "integer"}},
+        },
+        {
+            "allOf": [
+                {"patternProperties": {"a": {"type": "number"}}},
+                {
+                    "patternProperties": {"b": {"type": "integer"}},
+                    "additionalProperties": {"maximum": 3},
+                },
+            ]
+        },
+        {
+            "propertyNames": {"pattern": "^[ab]+$"},
+            "patternProperties": {"^a": {"const": 1}, "aa": {"type": "integer"}},
+        },
+        {
+            "anyOf": [
+                {"patternProperties": {"^a": {"type": "null"}}, "additionalProperties": False},
+                {"patternProperties": {"^b": {"type": "integer"}}, "required": ["b"]},
+            ]
+        },
+    ],
+)
+def test_each_class_of_keys_has_its_own_values(schema: dict[str, Any]) -> None:
+    grammar = json_schema(schema, whitespace="flexible", property_order="any", escapes="any")
+    validator = jsonschema.Draft202012Validator(schema)
+    rng = random.Random(3)
+    n_valid = 0
+    for _ in range(200):
+        value = {
+            key: rng.choice(VALUES) for key in rng.sample(KEYS, rng.choice([0, 1, 1, 2, 3]))
+        }
+        if "required" in schema and rng.random() < 0.5:
+            value["z"] = None
+        is_valid = validator.is_valid(value)
+        assert accepts(grammar, json.dumps(value)) == is_valid, value
+        n_valid += is_valid
+    assert 3 < n_valid < 197
+
+
+def test_more_than_six_patterns_are_refused() -> None:
+    patterns = {f"^{letter}": {"const": letter} for letter in "abcdefg"}
+    schema = {"items": {"patternProperties": patterns}}
     with pytest.raises(UnsupportedSchemaError) as caught:
         json_schema(schema)
     assert (caught.value.pointer, caught.value.keyword) == ("#/items", "patternProperties")

@@ -136,6 +136,9 @@ class ListMatcher:
     def min_tokens_after(self, token_id: int) -> int:
         return min(_fewest(rest) for rest in _rests(self._texts, self._done + TOKENS[token_id]))
 
+    def fits_after(self, token_id: int, n_tokens: int) -> bool:
+        return token_id == END or self.min_tokens_after(token_id) <= n_tokens
+
     def allowed(self, token_id: int) -> bool:
         if token_id == END:
             return self.is_accepting

@@ -196,7 +196,7 @@ class Output:
         if matcher is None or sample.token_id in self._vocabulary.end_ids:
             return sample
         left = self.remaining - 1
-        if matcher.min_tokens_after(sample.token_id) <= left:
+        if matcher.fits_after(sample.token_id, left):
             return sample
         self._shortened = True
         matcher.fill_mask_within(self._mask, left)
@@ -237,7 +237,7 @@ class Output:
         """
         taken = False
         for token_id in token_ids:
-            if matcher.min_tokens_after(token_id) > self.remaining - 1:
+            if not matcher.fits_after(token_id, self.remaining - 1):
                 self._shortened = True
                 return taken
             matcher.accept(token_id)

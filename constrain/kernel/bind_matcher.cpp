@@ -93,6 +93,13 @@ uint32_t tokens_after(Matcher& m, uint32_t token) {
   return copy.is_finished() ? 0 : copy.compiled->tokens_needed(copy.config());
 }
 
+bool fits_after(Matcher& m, uint32_t token, uint32_t n_tokens) {
+  Matcher copy(m);
+  size_t n_read;
+  if (copy.accept(token, n_read) != Matcher::Outcome::kOk) return false;
+  return copy.is_finished() || copy.compiled->fits(copy.config(), n_tokens);
+}
+
 nb::tuple biases(Matcher& m) {
   std::vector<std::pair<uint32_t, float>> found;
   if (!m.is_finished()) m.compiled->biases(m.config(), found);
@@ -132,6 +139,7 @@ void bind_matcher(nb::module_& m) {
       .def("_expected", &expected)
       .def("_state", &Matcher::config)
       .def("_tokens_after", &tokens_after)
+      .def("_fits_after", &fits_after)
       .def("_tokens_needed", [](Matcher& s) {
         return s.is_finished() ? 0 : s.compiled->tokens_needed(s.config());
       })

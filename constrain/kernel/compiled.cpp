@@ -18,6 +18,12 @@ bool all_single(const std::vector<std::string>& tokens) {
   return single == occurring(tokens);
 }
 
+uint32_t longest(const std::vector<std::string>& tokens) {
+  size_t most = 0;
+  for (const std::string& token : tokens) most = std::max(most, token.size());
+  return static_cast<uint32_t>(most);
+}
+
 std::vector<std::string> without(std::vector<std::string> tokens,
                                  const std::vector<uint32_t>& a, const std::vector<uint32_t>& b) {
   for (const uint32_t id : a) tokens[id].clear();
@@ -32,7 +38,8 @@ Engine::Engine(std::vector<std::string> tokens, std::vector<uint32_t> end_ids_,
     : n_vocab(static_cast<uint32_t>(tokens.size())),
       end_ids(std::move(end_ids_)),
       end_set(end_ids.begin(), end_ids.end()),
-      complete(all_single(tokens = without(std::move(tokens), end_ids, control_ids))),
+      longest_token(longest(tokens = without(std::move(tokens), end_ids, control_ids))),
+      complete(all_single(tokens)),
       pool(occurring(tokens)),
       tables(std::move(tokens), pool) {}
 

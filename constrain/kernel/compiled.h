@@ -18,6 +18,7 @@ struct Engine {
   uint32_t n_vocab;
   std::vector<uint32_t> end_ids;
   std::unordered_set<uint32_t> end_set;
+  uint32_t longest_token;  // bytes
   // Every byte that occurs in a token is a token: what bytes can finish, tokens can.
   bool complete;
   ExprPool pool;
@@ -65,6 +66,8 @@ class Compiled {
   std::string shortest_completion(ConfigId config);
   // Tokens that suffice to finish: those of the shortest text, as few as it can be cut into.
   uint32_t tokens_needed(ConfigId config);
+  // Do `n_tokens` suffice to finish? Cheap where bytes alone tell.
+  bool fits(ConfigId config, uint32_t n_tokens);
   // Can the text be finished with whole tokens of this vocabulary?
   bool spellable(ConfigId config);
 

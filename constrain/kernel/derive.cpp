@@ -344,7 +344,9 @@ bool ExprPool::is_final(ExprId e) {
   return final_[e] = nothing;
 }
 
-ByteSet ExprPool::first_bytes(ExprId e) {
+const ByteSet& ExprPool::first_bytes(ExprId e) {
+  const auto known = first_.find(e);
+  if (known != first_.end()) return known->second;
   ByteSet set;
   const uint32_t classes = class_map_of(e);
   uint8_t verdict[256] = {};  // per class: 0 unknown, 1 leads somewhere, 2 dead
@@ -354,7 +356,7 @@ ByteSet ExprPool::first_bytes(ExprId e) {
     if (!v) v = next(e, static_cast<uint8_t>(b)) == kEmptyExpr ? 2 : 1;
     if (v == 1) set.add(static_cast<uint8_t>(b));
   }
-  return set;
+  return first_[e] = set;
 }
 
 const ByteSet& ExprPool::self_loop(ExprId e) {

@@ -127,7 +127,7 @@ class ExprPool {
   // Bytes of the shortest match ending in `tag`; kInfinite if there is none.
   uint32_t min_length(ExprId e, uint32_t tag);
   // The bytes that may come next.
-  ByteSet first_bytes(ExprId e);
+  const ByteSet& first_bytes(ExprId e);
   // The bytes that lead back to the same state (a subtree of them stays inside).
   const ByteSet& self_loop(ExprId e);
 
@@ -233,7 +233,7 @@ class ExprPool {
   std::unordered_map<uint64_t, uint32_t> meets_;
   std::unordered_map<SearchKey, uint32_t, SearchHash> lengths_;
   std::unordered_map<uint64_t, bool> reach_;
-  std::unordered_map<uint32_t, ByteSet> loops_;
+  std::unordered_map<uint32_t, ByteSet> loops_, first_;
   std::unordered_map<uint64_t, ExprId> rounded_;
   SpanInterner range_sets_;
   std::unordered_map<uint64_t, ExprId> chars_;  // (range set, universe) -> expression

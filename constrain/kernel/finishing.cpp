@@ -85,6 +85,17 @@ uint32_t Compiled::tokens_needed(ConfigId config) {
   return arena_->needed[config] = n_tokens;
 }
 
+// Every byte is a token in a complete vocabulary, so few bytes are few tokens; and no token is
+// longer than the longest, so many bytes are many tokens.
+bool Compiled::fits(ConfigId config, uint32_t n_tokens) {
+  if (engine->complete) {
+    const uint32_t n_bytes = potential(config);
+    if (n_bytes <= n_tokens) return true;
+    if (n_bytes > uint64_t{n_tokens} * engine->longest_token) return false;
+  }
+  return tokens_needed(config) <= n_tokens;
+}
+
 // Breadth-first over tokens, for vocabularies in which some byte is no token: fewest tokens.
 uint32_t Compiled::search_tokens(ConfigId start) {
   std::unordered_map<ConfigId, uint32_t> length{{start, 0}};
@@ -168,11 +179,8 @@ void Compiled::fill_mask_within(ConfigId config, uint32_t n_tokens, uint64_t* ma
     if (trie.tokens_begin(node) != trie.tokens_end(node)) {
       Threads here = states[depth];
       const ConfigId after = arena_->config(here);
-      // Every byte is a token in a complete vocabulary, so few bytes are few tokens.
-      const bool fits = spellable(after) &&
-                        ((engine->complete && potential(after) <= n_tokens) ||
-                         tokens_needed(after) <= n_tokens);
-      for (const uint32_t* t = trie.tokens_begin(node); fits && t != trie.tokens_end(node); ++t)
+      const bool ends = spellable(after) && fits(after, n_tokens);
+      for (const uint32_t* t = trie.tokens_begin(node); ends && t != trie.tokens_end(node); ++t)
         mask[*t >> 6] |= uint64_t{1} << (*t & 63);
     }
     ++node;

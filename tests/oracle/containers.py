@@ -8,6 +8,7 @@ counts what is still owed and what is still there to be had.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple, Protocol
 
 from constrain.grammar import ir
@@ -166,6 +167,11 @@ class ObjectWalk(_Container):
         super().__init__(form, (case.min_properties, case.max_properties))
         self.case = case
         self.names = [one.name for one in case.properties]
+        # What undeclared keys match, and their value: no key is in two of them.
+        any_key = ir.Repeat(ir.Chars(alphabet.EVERY_CHARACTER))
+        self.classes = list(case.others)
+        if case.additional is not None:
+            self.classes.append((any_key if case.key is None else case.key, case.additional))
 
     def moves(self, state: State) -> Iterator[Move]:
         """What may be read next."""
@@ -182,19 +188,22 @@ class ObjectWalk(_Container):
             key = ir.JsonString(ir.Literal(one.name), self.form.escapes)
             seen = state.seen | {one.name}
             yield Move(key, _to(State("colon", seen, state.n_members + 1, one.value)))
-        if self.case.additional is not None:
+        for key_class, value in self.classes:
+            key = ir.JsonString(self._other(state, key_class), self.form.escapes)
+            yield Move(key, self._after_other(state, value))
 
-            def after(text: str | None) -> State:
-                name = None
-                if text is not None:
-                    reading = json_string.read(text, 0, self.form.escapes)
-                    assert reading is not None
-                    name = reading.decoded
-                return State(
-                    "colon", state.seen | {name}, state.n_members + 1, self.case.additional
-                )
+    def _after_other(self, state: State, value: ir.Node) -> Callable[[str | None], State]:
+        """The state after an undeclared key with this value."""
 
-            yield Move(ir.JsonString(self._other(state), self.form.escapes), after)
+        def after(text: str | None) -> State:
+            name = None
+            if text is not None:
+                reading = json_string.read(text, 0, self.form.escapes)
+                assert reading is not None
+                name = reading.decoded
+            return State("colon", state.seen | {name}, state.n_members + 1, value)
+
+        return after
 
     def _left(self, state: State) -> list[ir.Property]:
         """Declared properties that may still come."""
@@ -205,14 +214,9 @@ class ObjectWalk(_Container):
             first = max((self.names.index(str(name)) + 1 for name in state.seen), default=0)
         return [one for one in self.case.properties[first:] if one.name not in state.seen]
 
-    def _other(self, state: State, *more: str) -> ir.Node:
-        """Decoded keys that are neither declared nor used."""
+    def _other(self, state: State, key: ir.Node, *more: str) -> ir.Node:
+        """Decoded keys of a class that are neither declared nor used."""
         used = [name for name in state.seen if name is not None]
-        key = (
-            ir.Repeat(ir.Chars(alphabet.EVERY_CHARACTER))
-            if self.case.key is None
-            else self.case.key
-        )
         return ir.Intersect((key, ir.Complement(ir.OneOf((*self.names, *used, *more)))))
 
     def complete(self, state: State) -> bool:
@@ -254,16 +258,16 @@ class ObjectWalk(_Container):
 
     def _others(self, state: State, wanted: int, asked: Asked) -> int:
         """How many further undeclared members there can be, counted up to `wanted`."""
-        additional = self.case.additional
-        if wanted <= 0 or additional is None or not asked.possible(additional, self.form):
+        if wanted <= 0 or not asked.possible(ir.Literal('"')):
             return 0
-        if not asked.possible(ir.Literal('"')):
+        keys = [key for key, value in self.classes if asked.possible(value, self.form)]
+        if not keys:
             return 0
         wanted += None in state.seen
         letters = json_string.decodable(asked.letters, self.form.escapes)
         found: list[str] = []
         while len(found) < wanted:
-            word = _shortest(self._other(state, *found), letters)
+            word = _shortest(self._other(state, ir.Choice(tuple(keys)), *found), letters)
             if word is None:
                 break
             found.append(word)
@@ -282,6 +286,7 @@ def written(node: ir.Node, letters: alphabet.Ranges, begun: str = "") -> ir.Node
     return ir.Intersect((node, ir.Repeat(inside)))
 
 
+@cache
 def _shortest(node: ir.Node, letters: alphabet.Ranges) -> str | None:
     """A shortest text of a regular node, written with `letters`; None if there is none."""
     points = alphabet.representatives(letters, alphabet.boundaries(node))

@@ -5,19 +5,22 @@ where can it end (`ends`), can the rest of the text be its beginning (`begins`),
 any text of it at all (`possible`). Answers about recursive rules are least fixed points, found
 by asking again until nothing changes; so left recursion, empty rules and ambiguity need no
 care. Method: Kleene iteration; nothing is shared with the kernel, not even derivatives, except
-that intersections and complements are asked of `tests/oracle/characters.py`.
+that intersections and complements are asked of `tests/oracle/characters.py` (once each: the
+same question comes back for every token).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from constrain.grammar import ir
 from tests.oracle import alphabet, characters, json_string
 from tests.oracle.containers import ArrayWalk, ObjectWalk, State, Walk, written
 from tests.oracle.layout import LAYOUTS
 
+_viable_prefix = lru_cache(maxsize=10_000)(characters.viable_prefix)
 _HEX_ESCAPES = re.compile(r"\\u([0-9a-fA-F]{4})(?:\\u([0-9a-fA-F]{4}))?", re.ASCII)
 
 
@@ -221,7 +224,7 @@ class Recognizer:
             case ir.JsonString():
                 return self._string_begins(node, start)
             case ir.Intersect() | ir.Complement() | ir.MultipleOf():
-                return characters.viable_prefix(written(node, self.letters, rest), rest)
+                return _viable_prefix(written(node, self.letters, rest), rest)
             case _:
                 return self._composed_begins(node, start, form)
 
@@ -271,7 +274,7 @@ class Recognizer:
             case ir.JsonString():
                 return self._spelled('"') and self._inside(node, "").possible(node.content)
             case ir.Intersect() | ir.Complement() | ir.MultipleOf():
-                return characters.viable_prefix(written(node, self.letters), "")
+                return _viable_prefix(written(node, self.letters), "")
             case ir.Sequence(parts):
                 return all(self.possible(part, form) for part in parts)
             case ir.Choice(alternatives):
