@@ -327,7 +327,7 @@ def _engine(vocabulary: Vocabulary) -> kernel.Engine:
 def _warm(engine: kernel.Engine, vocabulary: Vocabulary) -> None:
     """Build the tables of JSON's own strings, numbers and white space."""
     words = np.zeros((vocabulary.n_vocab + 31) // 32, np.uint32)
-    forms: tuple[Whitespace, ...] = ("bounded", "flexible")
+    forms: tuple[Whitespace, ...] = ("spaced", "bounded", "flexible")
     for whitespace in forms:
         grammar = json_schema(True, whitespace=whitespace, property_order="any")
         lowering = Lowering(grammar, engine, Limits())

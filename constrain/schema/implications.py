@@ -1,7 +1,7 @@
-"""`if`, `dependencies` and their kin, rewritten as `anyOf` of the two ways to obey them.
+"""`if`, `dependencies` and their kin, as the ways to obey them.
 
 `if` A `then` B `else` C is (A and B) or (not A and C); "with key k, B" is "not an object with
-k, or an object with k and B". The rewritten schemas stand at the place of the original.
+k, or an object with k and B". Each schema keeps its own place, so that messages name it.
 """
 
 from __future__ import annotations
@@ -11,30 +11,35 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from constrain.errors import SchemaError
-from constrain.schema.document import Place, found
+from constrain.schema.cases import Negation
+from constrain.schema.document import Need, Place, escaped, found
 
 
-def implications(place: Place, keywords: AbstractSet[str]) -> Iterator[Place]:
-    """Places whose schemas say what the implications of a schema say.
+def implications(place: Place, keywords: AbstractSet[str]) -> Iterator[tuple[Need, ...]]:
+    """For each implication of a schema the needs of which one must be met.
 
     Raises:
         SchemaError: a keyword's value is malformed.
     """
     schema, pointer, scope = place
     if "if" in keywords and ("then" in schema or "else" in schema):
-        condition = schema["if"]
-        yield ({"anyOf": [
-            {"allOf": [condition, schema.get("then", True)]},
-            {"allOf": [{"not": condition}, schema.get("else", True)]},
-        ]}, pointer, scope)  # fmt: skip
+        condition = (schema["if"], pointer + "/if", scope)
+        otherwise = (Negation(schema["if"]), pointer + "/if", scope)
+        yield (
+            (condition, (schema.get("then", True), pointer + "/then", scope)),
+            (otherwise, (schema.get("else", True), pointer + "/else", scope)),
+        )
     for keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
         if keyword in keywords:
             for name, child in _members(place, keyword):
+                at = f"{pointer}/{keyword}/{escaped(name)}"
                 demand = {"required": child} if _is_names(place, keyword, child) else child
-                yield ({"anyOf": [
-                    {"properties": {name: False}},
-                    {"type": "object", "required": [name], "allOf": [demand]},
-                ]}, pointer, scope)  # fmt: skip
+                without = {"properties": {name: False}}
+                having = {"type": "object", "required": [name]}
+                yield (
+                    ((without, at, scope),),
+                    ((having, at, scope), (demand, at, scope)),
+                )
 
 
 def _members(place: Place, keyword: str) -> Iterator[tuple[str, Any]]:

@@ -176,8 +176,8 @@ class Normalizer:
             yield self.cases(branch)
         if "anyOf" in keywords:
             yield unite([self.cases(b) for b in self._branches("anyOf", place, keywords)])
-        for implied in implications(place, keywords):
-            yield self.cases(implied)
+        for needs in implications(place, keywords):
+            yield unite([self.conjunction(need) for need in needs])
         if "propertyNames" in keywords:
             names = (schema["propertyNames"], pointer + "/propertyNames", scope)
             yield objects_named(self.cases(names).strings, pointer)

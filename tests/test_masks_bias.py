@@ -1,0 +1,79 @@
+"""Weights of a choice: along any path the biases of the tokens add up to the weight."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import constrain
+from constrain.grammar import ir
+from tests.lockstep import packed_mask
+from tests.vocabularies import vocabulary_of, with_end
+
+TOKENS = with_end((b"a", b"b", b"ab", b"ba", b"aa", b"bb"))
+WEIGHTED = st.dictionaries(
+    st.text("ab", min_size=1, max_size=4), st.integers(-8, 8).map(float), min_size=1, max_size=5
+)
+
+
+def weighted(choices: dict[str, float]) -> ir.Grammar:
+    """A choice of texts with their weights."""
+    return ir.Grammar(
+        ir.Choice(tuple(map(ir.Literal, choices)), tuple(choices.values())),
+    )
+
+
+def biases(matcher: constrain.Matcher) -> dict[int, float]:
+    """The bias of each token that has one."""
+    ids, values = matcher.bias()
+    assert ids.dtype == np.int32
+    assert values.dtype == np.float32
+    assert len(ids) == len(values) == len(set(ids.tolist()))
+    return dict(zip(ids.tolist(), values.tolist(), strict=True))
+
+
+@settings(deadline=None)
+@given(WEIGHTED, st.integers(0, 2**32).map(random.Random))
+def test_biases_along_a_path_add_up_to_the_weight(
+    choices: dict[str, float], chance: random.Random
+) -> None:
+    matcher = constrain.compile(weighted(choices), vocabulary_of(TOKENS)).matcher()
+    text, total = "", 0.0
+    while True:
+        mask = packed_mask(matcher, len(TOKENS))
+        allowed = [i for i, bit in enumerate(mask) if bit]
+        found = biases(matcher)
+        token_id = chance.choice(allowed)
+        total += found.get(token_id, 0.0)
+        matcher.accept(token_id)
+        if matcher.is_finished:
+            break
+        text += TOKENS[token_id].decode()
+    assert math.isclose(total, choices[text], abs_tol=1e-5)
+
+
+def test_the_bias_of_a_token_is_that_of_the_best_text_it_leads_to() -> None:
+    # First a: the better of -1 and 2; first b: 0.5. Then relative to what was counted already.
+    grammar = weighted({"ab": -1.0, "aa": 2.0, "b": 0.5})
+    matcher = constrain.compile(grammar, vocabulary_of(TOKENS)).matcher()
+    found = biases(matcher)
+    assert [found.get(i, 0.0) for i in (0, 1, 2, 4)] == [2.0, 0.5, -1.0, 2.0]
+    matcher.accept(0)
+    found = biases(matcher)
+    assert [found.get(i, 0.0) for i in (0, 1)] == [0.0, -3.0]
+
+
+@pytest.mark.parametrize("choices", [{"a": 0.0, "b": 0.0}, {"ab": 0.0}])
+def test_weights_of_nothing_bias_nothing(choices: dict[str, float]) -> None:
+    matcher = constrain.compile(weighted(choices), vocabulary_of(TOKENS)).matcher()
+    assert not any(biases(matcher).values())
+
+
+def test_a_choice_without_weights_has_no_bias() -> None:
+    grammar = ir.Grammar(ir.OneOf(("a", "bb")))
+    assert biases(constrain.compile(grammar, vocabulary_of(TOKENS)).matcher()) == {}
