@@ -333,8 +333,8 @@ def _warm(engine: kernel.Engine, vocabulary: Vocabulary) -> None:
         lowering = Lowering(grammar, engine, Limits())
         lowering.run(grammar.root)
         start = kernel.Matcher(lowering.kernel)
-        for text in _WARM_TEXTS:
+        for compact in _WARM_TEXTS:
+            text = compact.replace(b":", b": ").replace(b",", b", ")
             matcher = kernel.Matcher(start)
-            if text:
-                matcher.accept_bytes(text)
-            matcher.fill_mask(words)
+            if matcher._try_bytes(text):  # noqa: SLF001  a vocabulary may lack a byte of it
+                matcher.fill_mask(words)

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+import constrain
 from constrain.grammar.ir import Chars, Choice, Grammar, Literal, Node, Repeat, Rule, Sequence
 from tests.lockstep import Lockstep
 from tests.vocabularies import with_end
@@ -48,7 +49,23 @@ def test_masks_of_recursive_rules_are_the_oracles(kind: str) -> None:
         both.walk(random.Random(seed), 6, 9)
 
 
-@pytest.mark.parametrize("kind", [*RECURSIVE, *LEFT_RECURSIVE])
+TOO_AMBIGUOUS = pytest.mark.xfail(
+    reason="each letter multiplies the stacks: `threads` is reached after eleven letters",
+    raises=constrain.LimitError,
+    strict=True,
+)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *RECURSIVE,
+        *(
+            pytest.param(kind, marks=TOO_AMBIGUOUS) if kind == "repeated" else kind
+            for kind in LEFT_RECURSIVE
+        ),
+    ],
+)
 def test_long_texts_of_recursive_rules_are_followed(kind: str) -> None:
     rules = {**RECURSIVE, **LEFT_RECURSIVE}[kind]
     both = Lockstep(Grammar(X, rules), with_end((b"a", b"b")))

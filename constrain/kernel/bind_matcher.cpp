@@ -134,6 +134,10 @@ void bind_matcher(nb::module_& m) {
       .def("fill_mask_within", &fill_mask_within, nb::arg("out"), nb::arg("n_tokens"))
       .def("accept", &accept, nb::arg("token_id"))
       .def("accept_bytes", &accept_bytes, nb::arg("data"))
+      .def("_try_bytes", [](Matcher& m, const nb::bytes& data) {
+        size_t n_read;
+        return m.accept_bytes({data.c_str(), data.size()}, n_read) == Matcher::Outcome::kOk;
+      })
       .def("_rollback", &Matcher::rollback)
       .def("_biases", &biases)
       .def("_expected", &expected)
