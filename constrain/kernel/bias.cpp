@@ -53,10 +53,30 @@ void Masker::weigh(TrieId id, const Thread& thread, float base, Biases& out) {
   }
 }
 
+// A weighted text that is complete and may still grow: what follows it settles for it.
+void Masker::weigh_stop(const Thread& thread, Biases& out) {
+  ExprPool& pool = machine_.program().pool;
+  if (thread.lexeme & kKeyBit || thread.lexeme == kFinished) return;
+  if (!pool.is_weighted(thread.lexeme) || !pool.tags(thread.lexeme)) return;
+  const float change = pool.own_weight(thread.lexeme) - pool.best_weight(thread.lexeme);
+  Threads after;
+  machine_.finish(thread.cell, kTagScalar, after);
+  std::vector<uint64_t> mask(tables_.n_words());
+  Masker(machine_, tables_).fill(after, mask.data());
+  for (uint32_t w = 0; w < tables_.n_words(); ++w)
+    for (uint64_t word = mask[w]; word; word &= word - 1)
+      out.emplace_back(w * 64 + static_cast<uint32_t>(__builtin_ctzll(word)), change);
+  for (const Thread& next : after)
+    if (next.lexeme == kFinished) out.emplace_back(kNone, change);
+}
+
 void Masker::biases(const Threads& threads, Biases& out) {
   out.clear();
   if (!machine_.program().pool.has_weights()) return;
-  for (const Thread& thread : threads) weigh(Tables::kVocabulary, thread, 0.0f, out);
+  for (const Thread& thread : threads) {
+    weigh(Tables::kVocabulary, thread, 0.0f, out);
+    weigh_stop(thread, out);
+  }
   // The same token may go several ways: it is worth the best of them.
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
     return a.first != b.first ? a.first < b.first : a.second > b.second;

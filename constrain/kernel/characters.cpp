@@ -181,6 +181,10 @@ float ExprPool::best_weight(ExprId e) const {
   return *std::max_element(weights.begin() + nodes_[e].b, weights.begin() + nodes_[e].c);
 }
 
+float ExprPool::own_weight(ExprId e) const {
+  return literal_lists_[nodes_[e].a].weights[nodes_[e].b];  // the shortest sorts first
+}
+
 float ExprPool::end_weight(ExprId e, uint8_t byte) const {
   const Expr& node = nodes_[e];
   const LiteralList& list = literal_lists_[node.a];

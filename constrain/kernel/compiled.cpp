@@ -151,9 +151,14 @@ void Compiled::biases(ConfigId config, std::vector<std::pair<uint32_t, float>>& 
   if (out.empty()) return;
   std::vector<uint64_t> mask(engine->tables.n_words());
   text_mask(config, mask.data());
+  std::vector<std::pair<uint32_t, float>> ends;
   std::erase_if(out, [&](const auto& entry) {
-    return !(mask[entry.first >> 6] >> (entry.first & 63) & 1);
+    if (entry.first != kNone) return !(mask[entry.first >> 6] >> (entry.first & 63) & 1);
+    for (const uint32_t id : engine->end_ids) ends.emplace_back(id, entry.second);
+    return true;
   });
+  out.insert(out.end(), ends.begin(), ends.end());
+  std::sort(out.begin(), out.end());
 }
 
 ByteSet Compiled::first_bytes(ConfigId config) {

@@ -93,6 +93,7 @@ class ExprPool {
     return nodes_[e].kind == ExprKind::kLiterals && !literal_lists_[nodes_[e].a].weights.empty();
   }
   float best_weight(ExprId e) const;  // of the weighted literals still possible
+  float own_weight(ExprId e) const;   // of the weighted literal that is complete in `e`
   // Weight of the literal of `e` that `byte` completes; only asked where there is one.
   float end_weight(ExprId e, uint8_t byte) const;
   bool can_spell(const std::string& text, Universe universe) const;

@@ -21,6 +21,7 @@ class Masker {
 
   // Tokens with a bias and the bias, for weighted choices among `threads` (design: weight of the
   // best alternative still reachable minus that of the present state; natural logarithm).
+  // Token kNone stands for the end of the text.
   void biases(const Threads& threads, std::vector<std::pair<uint32_t, float>>& out);
 
  private:
@@ -48,6 +49,7 @@ class Masker {
 
   void weigh(TrieId trie, const Thread& thread, float base,
              std::vector<std::pair<uint32_t, float>>& out);
+  void weigh_stop(const Thread& thread, std::vector<std::pair<uint32_t, float>>& out);
   void weigh_ended(TrieId trie, uint32_t node, CellId cell, float base,
                    std::vector<std::pair<uint32_t, float>>& out);
 

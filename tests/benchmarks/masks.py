@@ -29,13 +29,17 @@ def random_text(compiled: constrain.CompiledGrammar, seed: int, most: int = 60) 
     words = np.zeros((n_vocab + 31) // 32, dtype=np.uint32)
     found: Ids = []
     n_left = matcher.min_tokens + most
-    while not matcher.is_finished:
+    end_id = min(compiled.vocabulary.end_ids)
+    while n_left:
         matcher.fill_mask_within(words, n_left - 1)
         allowed = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
-        found.append(int(allowed[chance.randrange(len(allowed))]))
-        matcher.accept(found[-1])
+        token_id = int(allowed[chance.randrange(len(allowed))])
+        if token_id in compiled.vocabulary.end_ids:
+            break
+        matcher.accept(token_id)
+        found.append(token_id)
         n_left -= 1
-    return found
+    return [*found, end_id]
 
 
 def replay(compiled: constrain.CompiledGrammar, texts: list[Ids]) -> list[float]:
