@@ -60,8 +60,8 @@ TEXTS = tuple(
 
 @st.composite
 def pieces(draw: st.DrawFn) -> list[bytes]:
-    """Tokens that spell at least one text, cut at random, and pieces of others."""
-    found = set()
+    """Tokens that spell at least one text, cut at random, pieces of others, and a comma."""
+    found = {","}
     for text in draw(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=3)):
         cuts = sorted(draw(st.sets(st.integers(1, len(text) - 1), max_size=4)))
         bounds = [0, *cuts, len(text)]

@@ -107,10 +107,8 @@ class ExprPool {
   bool is_any_text(ExprId e) const {
     return e == any_text_[0] || e == any_text_[1] || e == any_text_[2];
   }
-  // All texts of an expression if they are at most `few`; else whether they are finitely many
-  // (as far as a bounded search tells).
-  enum class Finite { kFew, kMany, kInfinite };
-  Finite enumerate(ExprId e, size_t few, std::vector<std::string>& texts);
+  // All texts of an expression if they are at most `few` (and found in a bounded search).
+  bool enumerate(ExprId e, size_t few, std::vector<std::string>& texts);
 
   // --- the automaton
   ExprId next(ExprId e, uint8_t byte) {  // kEmptyExpr: nothing can follow

@@ -83,9 +83,8 @@ void declare_few(ExprPool& pool, ObjectSpec& spec) {
       continue;
     }
     std::vector<std::string> names;
-    const ExprPool::Finite finite = pool.enumerate(others.key, kFew, names);
-    if (finite != ExprPool::Finite::kFew) {
-      spec.few_others |= finite == ExprPool::Finite::kMany;
+    if (!pool.enumerate(others.key, kFew, names)) {
+      spec.may_run_out = true;
       many.push_back(others);
       continue;
     }

@@ -65,7 +65,7 @@ bool Machine::may_use_other(const ObjectSpec& spec, uint32_t object,
   if (spec.others.empty()) return false;
   if (!program_.forms[spec.form].any_order && state[kMissing]) return false;
   if (!fits(spec, state, kNone)) return false;
-  return !spec.few_others || has_fresh_name(open_other(spec, object, state), spec);
+  return !spec.may_run_out || has_fresh_name(open_other(spec, object, state), spec);
 }
 
 // An other key before its first byte.
@@ -78,9 +78,30 @@ Key Machine::open_other(const ObjectSpec& spec, uint32_t object, const uint32_t*
   return key;
 }
 
+// Is there an other key, not declared and not used, that begins like `key`? Off the trees of
+// names every live state has one, so the search ends at the first byte that leaves them.
 bool Machine::has_fresh_name(const Key& key, const ObjectSpec& spec) const {
-  for (uint32_t tag = 0; tag < spec.others.size(); ++tag)
-    if (other_distance(key, spec, tag) < kInfinite) return true;
+  std::vector<Key> pending{key};
+  for (uint64_t n_visited = 0; !pending.empty() && n_visited < limits_.search_states;
+       ++n_visited) {
+    const Key at = pending.back();
+    pending.pop_back();
+    if (at.name == kNone && at.used == kNone) return true;
+    const bool taken = (at.name != kNone && spec.names.nodes[at.name].terminal) ||
+                       arena_.used_terminal(at.used);
+    if (at.escape == kNoEscape && !taken && pool_.tags(pool_.next(at.other, '"'))) return true;
+    const ByteSet& bytes = pool_.first_bytes(at.other);
+    for (unsigned b = 0x20; b < 256; ++b) {
+      const auto byte = static_cast<uint8_t>(b);
+      if (!bytes.has(byte) || (byte == '"' && at.escape == kNoEscape)) continue;
+      Key to = at;
+      if (!step_name(to, spec, byte)) continue;
+      to.other = pool_.next(at.other, byte);
+      if (to.other == ExprPool::kEmptyExpr) continue;
+      if (to.name == kNone && to.used == kNone) return true;
+      pending.push_back(to);
+    }
+  }
   return false;
 }
 
@@ -202,7 +223,7 @@ bool Machine::step_key(Key& key, const Cell& cell, uint8_t byte) {
   if (key.other == ExprPool::kEmptyExpr) return names;
   const ObjectSpec& spec = program_.objects[cell.node];
   key.other = pool_.next(before.other, byte);
-  if (spec.few_others && key.other != ExprPool::kEmptyExpr && !has_fresh_name(key, spec))
+  if (spec.may_run_out && key.other != ExprPool::kEmptyExpr && !has_fresh_name(key, spec))
     key.other = ExprPool::kEmptyExpr;
   if (key.other == ExprPool::kEmptyExpr) {
     key.prefix = 0;

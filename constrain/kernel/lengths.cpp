@@ -222,7 +222,7 @@ ByteSet Machine::key_first_bytes(const Key& key, CellId id) {
   const Cell cell = arena_.cells[id];
   const ObjectSpec& spec = program_.objects[cell.node];
   ByteSet candidates = pool_.alphabet();
-  if (key.other != ExprPool::kEmptyExpr && !spec.few_others) {
+  if (key.other != ExprPool::kEmptyExpr && !spec.may_run_out) {
     set = pool_.first_bytes(key.other);
     set.w[0] &= ~(uint64_t{1} << '"');  // unless the name is taken, see below
     candidates = candidates & ~set;

@@ -126,7 +126,7 @@ void Masker::push_names(const Trie& trie, const NameStep& at, const ObjectSpec& 
     if (node == kNone) return;
     NameStep step{node, at.key};
     if (!machine_.step_name(step.key, spec, trie.byte(node))) return;
-    if (spec.few_others && step.key.other != ExprPool::kEmptyExpr)
+    if (spec.may_run_out && step.key.other != ExprPool::kEmptyExpr)
       step.key.other = machine_.program().pool.next(step.key.other, trie.byte(node));
     if (step.key.name == kNone && step.key.used == kNone) return;
     next.push_back(step);
@@ -180,7 +180,7 @@ void Masker::find_names(TrieId id, const Key& key, const Cell& cell,
       if (!others) {
         if (!machine_.names_alive(step.key, cell)) continue;
         add_tokens(trie.tokens_begin(step.node), trie.tokens_end(step.node));
-      } else if (spec.few_others && !machine_.may_go_on(step.key, cell)) {
+      } else if (spec.may_run_out && !machine_.may_go_on(step.key, cell)) {
         // All names of a finite class that begin like this one are taken.
         spent_.insert(spent_.end(), trie.tokens_begin(step.node), trie.tokens_end(step.node));
       }

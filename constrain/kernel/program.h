@@ -95,7 +95,7 @@ struct ObjectSpec {
   };
   std::vector<OtherKeys> others;         // disjoint classes of other keys
   ExprId other = ExprPool::kEmptyExpr;   // one, after its opening mark; tag = index of the class
-  bool few_others = false;  // some class is finite: its names may all be used up
+  bool may_run_out = false;  // names that begin in some way may all be used up
   uint32_t additional_cost = kInfinite;  // shortest other key, colon and shortest value
   uint32_t n_declared = 0;               // properties that are not floating
   std::vector<uint32_t> cheapest;  // optional properties by cost
