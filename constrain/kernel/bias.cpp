@@ -13,15 +13,32 @@ using Biases = std::vector<std::pair<uint32_t, float>>;
 
 }  // namespace
 
+// What may follow a weighted text within the trie: `base` for every token, or more by what a
+// weighted text that follows adds.
+void Masker::follow(TrieId id, const Threads& after, float base, Biases& out) {
+  Threads plain;
+  for (const Thread& next : after) {
+    const bool lexeme = next.lexeme != kFinished && !(next.lexeme & kKeyBit);
+    if (lexeme && machine_.program().pool.is_weighted(next.lexeme))
+      weigh(id, next, base, out);
+    else
+      plain.push_back(next);
+  }
+  std::vector<uint64_t> mask(tables_.n_words());
+  Masker(machine_, tables_).fill_from(id, plain, mask.data());
+  for (uint32_t w = 0; w < tables_.n_words(); ++w)
+    for (uint64_t word = mask[w]; word; word &= word - 1)
+      out.emplace_back(w * 64 + static_cast<uint32_t>(__builtin_ctzll(word)), base);
+}
+
 void Masker::weigh_ended(TrieId id, uint32_t node, CellId cell, float base, Biases& out) {
   const Trie& trie = tables_.trie(id);
-  for (const uint32_t* t = trie.tokens_begin(node); t != trie.subtree_end(node); ++t)
+  for (const uint32_t* t = trie.tokens_begin(node); t != trie.tokens_end(node); ++t)
     out.emplace_back(*t, base);
   if (trie.end(node) == node + 1) return;
   Threads after;
   machine_.finish(cell, kTagScalar, after);
-  const TrieId rest = tables_.subtree(id, node);
-  for (const Thread& next : after) weigh(rest, next, base, out);
+  follow(tables_.subtree(id, node), after, base, out);
 }
 
 void Masker::weigh(TrieId id, const Thread& thread, float base, Biases& out) {
@@ -61,11 +78,7 @@ void Masker::weigh_stop(const Thread& thread, Biases& out) {
   const float change = pool.own_weight(thread.lexeme) - pool.best_weight(thread.lexeme);
   Threads after;
   machine_.finish(thread.cell, kTagScalar, after);
-  std::vector<uint64_t> mask(tables_.n_words());
-  Masker(machine_, tables_).fill(after, mask.data());
-  for (uint32_t w = 0; w < tables_.n_words(); ++w)
-    for (uint64_t word = mask[w]; word; word &= word - 1)
-      out.emplace_back(w * 64 + static_cast<uint32_t>(__builtin_ctzll(word)), change);
+  follow(Tables::kVocabulary, after, change, out);
   for (const Thread& next : after)
     if (next.lexeme == kFinished) out.emplace_back(kNone, change);
 }

@@ -231,19 +231,28 @@ bool ExprPool::is_alive(ExprId id) {
         alive = is_alive(e.a);
         break;
       default:
-        alive = search(id, 0) != kInfinite;
+        alive = search(id, 0, false) != kInfinite;
     }
   }
   alive_[id] = alive ? 1 : 2;
   return alive;
 }
 
+// What a byte of decoded text costs inside a JSON string: itself, or the shortest escape.
+uint32_t ExprPool::spelled_cost(uint8_t byte) const {
+  if (byte == '"' || byte == '\\') return 2;
+  if (byte < 0x20) return byte >= 8 && byte <= 13 && byte != 11 ? 2 : 6;
+  if (byte < 0x80 || alphabet_.has(byte)) return 1;
+  return byte >= 0xF0 ? 12 : byte >= 0xC0 ? 6 : 0;  // \uXXXX, once for each character
+}
+
 // A* over derivatives: bytes of the shortest match ending in `tag`, with the lower bound that
-// every expression carries as the estimate. Exact lengths are kept for the states on the path;
-// all states are dead if there is none.
-uint32_t ExprPool::search(ExprId start, uint32_t tag) {
-  const auto known = lengths_.find({start, tag});
-  if (known != lengths_.end()) return known->second;
+// every expression carries as the estimate; `spelled`: as written inside a JSON string. Exact
+// lengths are kept for the states on the path; all states are dead if there is none.
+uint32_t ExprPool::search(ExprId start, uint32_t tag, bool spelled) {
+  auto& lengths = spelled ? spelled_ : lengths_;
+  const auto known = lengths.find({start, tag});
+  if (known != lengths.end()) return known->second;
   struct Entry {
     uint32_t total, length;
     ExprId state;
@@ -267,34 +276,49 @@ uint32_t ExprPool::search(ExprId start, uint32_t tag) {
       hit = at.state;
       break;
     }
-    const uint32_t classes = class_map_of(at.state);
-    bool done[256] = {};
-    for (unsigned b = 0; b < 256; ++b) {
-      const uint8_t cls = class_maps_[classes].of[b];
-      if (done[cls]) continue;
-      done[cls] = true;
-      const ExprId to = raw_next(at.state, static_cast<uint8_t>(b));
+    uint32_t cost[256];
+    uint8_t byte[256];
+    const uint32_t n_classes = cheapest_bytes(at.state, spelled, cost, byte);
+    for (uint32_t cls = 0; cls < n_classes; ++cls) {
+      const ExprId to = raw_next(at.state, byte[cls]);
       if (to == kEmptyExpr || alive_[to] == 2) continue;
-      const auto [entry, fresh] = seen.try_emplace(to, Seen{at.length + 1, at.state});
-      if (!fresh && entry->second.length <= at.length + 1) continue;
-      entry->second = {at.length + 1, at.state};
-      queue.push({add_length(at.length + 1, facts_[to].min_len), at.length + 1, to});
+      const uint32_t length = at.length + cost[cls];
+      const auto [entry, fresh] = seen.try_emplace(to, Seen{length, at.state});
+      if (!fresh && entry->second.length <= length) continue;
+      entry->second = {length, at.state};
+      queue.push({add_length(length, facts_[to].min_len), length, to});
     }
     check_search(seen.size());
   }
   if (hit == kNone) {
     if (tag == 0)
       for (const auto& [state, from] : seen) alive_[state] = 2;
-    lengths_[{start, tag}] = kInfinite;
+    lengths[{start, tag}] = kInfinite;
     return kInfinite;
   }
-  uint32_t length = 0;
-  for (ExprId at = hit;; at = seen[at].parent, ++length) {
-    lengths_.emplace(SearchKey{at, tag}, length);
+  const uint32_t total = seen[hit].length;
+  for (ExprId at = hit;; at = seen[at].parent) {
+    lengths.emplace(SearchKey{at, tag}, total - seen[at].length);
     alive_[at] = 1;
     if (at == start) break;
   }
-  return length;
+  return total;
+}
+
+// For each byte class of a state a byte of least cost; returns the number of classes.
+uint32_t ExprPool::cheapest_bytes(ExprId e, bool spelled, uint32_t cost[256],
+                                  uint8_t byte[256]) {
+  const uint32_t classes = class_map_of(e);
+  const uint32_t n = class_counts_[classes];
+  std::fill_n(cost, n, kInfinite);
+  for (unsigned b = 0; b < 256; ++b) {
+    const uint8_t cls = class_maps_[classes].of[b];
+    const uint32_t c = spelled ? spelled_cost(static_cast<uint8_t>(b)) : 1;
+    if (c >= cost[cls]) continue;
+    cost[cls] = c;
+    byte[cls] = static_cast<uint8_t>(b);
+  }
+  return n;
 }
 
 void ExprPool::check_search(size_t n_states) const {
@@ -317,9 +341,38 @@ uint32_t ExprPool::structural_min(ExprId id, uint32_t tag) {
     }
     case ExprKind::kRepeat:
       return mul_length(min_length(e.a, 0), e.b);
+    case ExprKind::kQuoted:
+      // Escapes that JSON does not demand never shorten a string: only its decoded text counts.
+      if (e.b == kNoEscape) return add_length(search(e.a, 0, true), 1);
+      return escape_min(e);
     default:
-      return search(id, tag);
+      return search(id, tag, false);
   }
+}
+
+// In the middle of an escape: the rest of it, then the shortest string after its character.
+uint32_t ExprPool::escape_min(const Expr& quoted) {
+  struct At {
+    ExprId state;
+    uint32_t length;
+  };
+  std::vector<At> pending{{make(quoted), 0}};
+  uint32_t least = kInfinite;
+  constexpr size_t kMostTried = 4096;  // then the best one found is a bound that can be kept
+  for (size_t n_tried = 0; !pending.empty() && n_tried < kMostTried; ++n_tried) {
+    const At at = pending.back();
+    pending.pop_back();
+    if (nodes_[at.state].b == kNoEscape) {
+      least = std::min(least, add_length(at.length, min_length(at.state, 0)));
+      continue;
+    }
+    for (unsigned b = 0x21; b < 0x7F; ++b) {
+      const ExprId to = raw_next(at.state, static_cast<uint8_t>(b));
+      if (to != kEmptyExpr && alphabet_.has(static_cast<uint8_t>(b)))
+        pending.push_back({to, at.length + 1});
+    }
+  }
+  return least;
 }
 
 uint32_t ExprPool::min_length(ExprId id, uint32_t tag) {

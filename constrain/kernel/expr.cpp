@@ -12,6 +12,8 @@ ExprPool::ExprPool(const ByteSet& alphabet) : alphabet_(alphabet) {
   alive_[kEmptyExpr] = 2;
   for (const Universe u : {Universe::kText, Universe::kMinimal, Universe::kAny})
     spellings_[static_cast<int>(u)] = spelling_of(u);
+  // Known from the start, so that every union that holds one is simplified.
+  for (const Universe u : {Universe::kText, Universe::kMinimal, Universe::kAny}) any_text(u);
 }
 
 void ExprPool::set_limits(const Limits& limits, uint64_t n_left) {

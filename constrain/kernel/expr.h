@@ -208,7 +208,10 @@ class ExprPool {
   uint32_t literal_classes(const Expr& e);
   uint32_t quoted_classes(const Expr& e);
   void init_row(ExprId e);
-  uint32_t search(ExprId e, uint32_t tag);
+  uint32_t search(ExprId e, uint32_t tag, bool spelled);
+  uint32_t spelled_cost(uint8_t byte) const;
+  uint32_t cheapest_bytes(ExprId e, bool spelled, uint32_t cost[256], uint8_t byte[256]);
+  uint32_t escape_min(const Expr& quoted);
   void check_search(size_t n_states) const;
   void check_time() const;
   uint32_t structural_min(ExprId e, uint32_t tag);
@@ -230,7 +233,7 @@ class ExprPool {
   Interner<ClassMap> class_maps_;
   std::vector<uint32_t> class_counts_;
   std::unordered_map<uint64_t, uint32_t> meets_;
-  std::unordered_map<SearchKey, uint32_t, SearchHash> lengths_;
+  std::unordered_map<SearchKey, uint32_t, SearchHash> lengths_, spelled_;
   std::unordered_map<uint64_t, bool> reach_;
   std::unordered_map<uint32_t, ByteSet> loops_, first_;
   std::unordered_map<uint64_t, ExprId> rounded_;

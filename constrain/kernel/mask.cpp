@@ -45,16 +45,21 @@ bool Masker::first_visit(TrieId trie, const Thread& thread) {
 }
 
 void Masker::fill(const Threads& threads, uint64_t* mask) {
+  fill_from(Tables::kVocabulary, threads, mask);
+  if (uncertain_.empty()) return;
+  listable_ = false;
+  verify(threads);
+}
+
+// The tokens of one tree; those that need a look at the whole text are left in uncertain_.
+void Masker::fill_from(TrieId trie, const Threads& threads, uint64_t* mask) {
   mask_ = mask;
   blank_ = listable_ = true;
   listed_.clear();
   visits_.clear();
   uncertain_.clear();
-  for (const Thread& thread : threads) walk(Tables::kVocabulary, thread, false);
+  for (const Thread& thread : threads) walk(trie, thread, false);
   if (blank_) std::fill_n(mask_, tables_.n_words(), 0);
-  if (uncertain_.empty()) return;
-  listable_ = false;
-  verify(threads);
 }
 
 void Masker::verify(const Threads& threads) {

@@ -49,6 +49,9 @@ class Masker {
 
   void weigh(TrieId trie, const Thread& thread, float base,
              std::vector<std::pair<uint32_t, float>>& out);
+  void fill_from(TrieId trie, const Threads& threads, uint64_t* mask);
+  void follow(TrieId trie, const Threads& after, float base,
+              std::vector<std::pair<uint32_t, float>>& out);
   void weigh_stop(const Thread& thread, std::vector<std::pair<uint32_t, float>>& out);
   void weigh_ended(TrieId trie, uint32_t node, CellId cell, float base,
                    std::vector<std::pair<uint32_t, float>>& out);
