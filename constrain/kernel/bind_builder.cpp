@@ -69,7 +69,7 @@ uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties,
   const Universe universe = mode == EscapeMode::kAny ? Universe::kAny : Universe::kMinimal;
   for (const auto& [key, value] : others)  // -1: every key
     spec.others.push_back(
-        {key >= 0 ? static_cast<ExprId>(key) : c.engine->pool.any_text(universe), value});
+        {key >= 0 ? static_cast<ExprId>(key) : c.engine->pool.any_text(universe), value, {}});
   check_nodes(c);
   return c.program.add_object(std::move(spec));
 }

@@ -31,6 +31,8 @@ std::shared_ptr<Engine> make_engine(const nb::list& tokens, std::vector<uint32_t
 }  // namespace
 
 NB_MODULE(_native, m) {
+  // Objects that live until the interpreter ends (a user's global) are no leak worth a warning.
+  nb::set_leak_warnings(false);
   nb::register_exception_translator([](const std::exception_ptr& p, void*) {
     try {
       std::rethrow_exception(p);

@@ -1,4 +1,6 @@
-// Small finite languages: all texts of an expression.
+// Texts of an expression: all of a small finite language, or the lengths of the shortest ones.
+#include <map>
+
 #include "expr.h"
 
 namespace constrain {
@@ -36,6 +38,30 @@ bool ExprPool::enumerate(ExprId start, size_t few, std::vector<std::string>& tex
     path.push_back({to, 0});
   }
   return true;
+}
+
+// Layer by layer of spelled length; derivatives are deterministic, so paths are texts.
+std::vector<uint32_t> ExprPool::shortest_texts(ExprId start, size_t n) {
+  std::vector<uint32_t> lengths;
+  // length -> state -> number of texts that lead there
+  std::map<uint32_t, std::map<ExprId, uint64_t>> layers;
+  if (is_alive(start)) layers[0][start] = 1;
+  size_t n_steps = 0;
+  while (!layers.empty() && lengths.size() < n && n_steps < kMostSteps * 16) {
+    const auto [length, states] = *layers.begin();
+    layers.erase(layers.begin());
+    for (const auto& [state, count] : states) {
+      if (facts_[state].tags & 1)
+        for (uint64_t i = 0; i < count && lengths.size() < n; ++i) lengths.push_back(length);
+      for (unsigned b = 0; b < 256; ++b, ++n_steps) {
+        const ExprId to = next(state, static_cast<uint8_t>(b));
+        if (to == kEmptyExpr) continue;
+        uint64_t& there = layers[length + std::max(1u, spelled_cost(static_cast<uint8_t>(b)))][to];
+        there = std::min<uint64_t>(there + count, n);
+      }
+    }
+  }
+  return lengths;
 }
 
 }  // namespace constrain

@@ -109,6 +109,9 @@ class ExprPool {
   }
   // All texts of an expression if they are at most `few` (and found in a bounded search).
   bool enumerate(ExprId e, size_t few, std::vector<std::string>& texts);
+  // Lengths of the `n` shortest texts as written inside a JSON string, ascending (fewer if there
+  // are fewer, or if a bounded search finds no more).
+  std::vector<uint32_t> shortest_texts(ExprId e, size_t n);
 
   // --- the automaton
   ExprId next(ExprId e, uint8_t byte) {  // kEmptyExpr: nothing can follow

@@ -136,8 +136,18 @@ Form make_form(ExprPool& pool, const std::string& whitespace, bool any_order,
   form.item_both = pool.alternatives({form.item_comma, form.item_close});
   form.empty_array = lexeme(spaces.open, ']', kTagClose);
   form.colon_len = pool.facts(colon).min_len;
-  form.comma_len = pool.facts(form.after_comma).min_len + pool.facts(spaces.after_comma).min_len;
-  form.close_len = pool.facts(form.after_close).min_len;
+  // A vocabulary that cannot write the separator writes at most one member or item.
+  form.can_separate = form.after_comma != ExprPool::kEmptyExpr &&
+                      form.next_key != ExprPool::kEmptyExpr &&
+                      spaces.after_comma != ExprPool::kEmptyExpr;
+  form.comma_len = !form.can_separate ? 0
+                                      : pool.facts(form.after_comma).min_len +
+                                            pool.facts(spaces.after_comma).min_len;
+  const auto brackets = [&](char open, ExprId close) {
+    return one_byte(pool, open) == ExprPool::kEmptyExpr ? kInfinite : pool.facts(close).min_len;
+  };
+  form.object_close_len = brackets('{', form.after_close);
+  form.array_close_len = brackets('[', form.item_close);
   return form;
 }
 
@@ -153,7 +163,7 @@ void prepare_names(ExprPool& pool, const Form& form, ObjectSpec& spec) {
   for (uint32_t i = 0; i < spec.properties.size(); ++i) {
     PropertySpec& p = spec.properties[i];
     spec.by_order[p.order] = i;
-    p.possible = pool.can_spell(p.name, universe);
+    p.possible = pool.can_spell(p.name, universe) && pool.alphabet().has('"');
     p.key_len = 2 + spelled_length(p.name, 0);
     spec.names_need_escapes |= p.key_len != 2 + p.name.size();
     spec.n_required += p.required;

@@ -26,12 +26,12 @@ uint32_t Machine::done_length(const Cell& cell) const {
     case FrameKind::kObject: {
       const ObjectSpec& spec = program_.objects[cell.node];
       const uint32_t rest = members_rest(spec, arena_.objects.begin(cell.state));
-      return add_length(add_length(rest, program_.forms[spec.form].close_len), below);
+      return add_length(add_length(rest, program_.forms[spec.form].object_close_len), below);
     }
     case FrameKind::kArray: {
       const ArraySpec& spec = program_.arrays[cell.node];
       const uint32_t rest = program_.items_rest(spec, cell.a);
-      return add_length(add_length(rest, program_.forms[spec.form].close_len), below);
+      return add_length(add_length(rest, program_.forms[spec.form].array_close_len), below);
     }
   }
   return kInfinite;
@@ -52,9 +52,9 @@ uint32_t Machine::extras_cost(const ObjectSpec& spec, const uint32_t* state,
         by_bit ? seen(spec, state, i) : spec.properties[i].order < counts[kPosition];
     if (!passed && i != except) optional.push_back(spec.properties[i].cost);
   }
-  const bool short_taken = takes_short || spec.names.nodes[0].terminal ||
-                           arena_.used_terminal(state[kUsedNames]);
-  return program_.cheapest_members(spec, optional, spec.min_properties - have, short_taken);
+  const bool short_taken = takes_short || arena_.used_terminal(state[kUsedNames]);
+  return program_.cheapest_members(spec, optional, spec.min_properties - have,
+                                   Program::keys_taken(spec, counts[kCount], short_taken));
 }
 
 uint32_t Machine::members_rest(const ObjectSpec& spec, const uint32_t* state) const {
@@ -91,9 +91,9 @@ uint32_t Machine::member_cost(const ObjectSpec& spec, uint32_t object,
     if (may_use(spec, state, i))
       least = std::min(least, add_length(spec.properties[i].cost, rest_after(spec, state, i)));
   if (may_use_other(spec, object, state)) {
-    const bool short_taken =
-        spec.names.nodes[0].terminal || arena_.used_terminal(state[kUsedNames]);
-    least = std::min(least, add_length(spec.additional_cost, extra_key_length(0, short_taken)));
+    const bool short_taken = arena_.used_terminal(state[kUsedNames]);
+    const uint32_t n_taken = Program::keys_taken(spec, state[kCount], short_taken);
+    least = std::min(least, program_.other_cost(spec, n_taken));
   }
   return least;
 }
@@ -107,7 +107,7 @@ uint32_t Machine::tag_cost(CellId id, uint32_t tag) const {
     const ObjectSpec& spec = program_.objects[cell.node];
     const Form& form = program_.forms[spec.form];
     const uint32_t member = member_cost(spec, cell.node, arena_.objects.begin(cell.state));
-    const uint32_t rest = add_length(member, add_length(form.close_len, below));
+    const uint32_t rest = add_length(member, add_length(form.object_close_len, below));
     if (rest >= kInfinite) return kInfinite;
     return tag == kTagQuote ? rest - 1 : rest + pool_.facts(form.next_key).min_len - 1;
   }
@@ -119,7 +119,7 @@ uint32_t Machine::tag_cost(CellId id, uint32_t tag) const {
     const uint32_t item = add_length(pool_.facts(form.before[kPlaceComma]).min_len,
                                      program_.values[value].min_len);
     return add_length(item, add_length(program_.items_rest(spec, cell.a + 1),
-                                       add_length(form.close_len, below)));
+                                       add_length(form.array_close_len, below)));
   }
   const uint32_t done = arena_.cell_facts[id].done;
   if (tag == kTagScalar) return done;
@@ -189,7 +189,7 @@ uint32_t Machine::key_potential(const Key& key, const Cell& cell) const {
     const uint32_t member = add_length(distance, form.colon_len + value);
     least = std::min(least, add_length(member, rest_after(spec, state, kNone, takes_short)));
   }
-  return add_length(least, add_length(form.close_len, arena_.cell_facts[cell.parent].done));
+  return add_length(least, add_length(form.object_close_len, arena_.cell_facts[cell.parent].done));
 }
 
 uint32_t Machine::potential(const Thread& thread) {

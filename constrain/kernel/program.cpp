@@ -7,6 +7,8 @@ namespace constrain {
 namespace {
 
 constexpr size_t kMostKeyClasses = 60;  // tags of one lexeme are bits of a word
+constexpr uint32_t kOneByteKeys = 60;   // over 60 printable characters make a key of length 1
+constexpr size_t kMostLengths = 4096;   // of shortest other keys
 
 }  // namespace
 
@@ -30,12 +32,14 @@ uint32_t Program::add_value(uint32_t form) {
 }
 
 uint32_t Program::add_object(ObjectSpec spec) {
+  if (!forms[spec.form].can_separate) spec.max_properties = std::min(spec.max_properties, 1u);
   prepare_names(pool, forms[spec.form], spec);
   objects.push_back(std::move(spec));
   return static_cast<uint32_t>(objects.size() - 1);
 }
 
 uint32_t Program::add_array(ArraySpec spec) {
+  if (!forms[spec.form].can_separate) spec.max_items = std::min(spec.max_items, 1u);
   arrays.push_back(std::move(spec));
   return static_cast<uint32_t>(arrays.size() - 1);
 }
@@ -73,24 +77,52 @@ bool Program::update_value(Value& value) {
   return changed;
 }
 
+uint32_t Program::other_cost(const ObjectSpec& spec, uint32_t n) const {
+  if (!spec.may_run_out)  // one key is empty, some tens have one character, thousands have three
+    return add_length(spec.additional_cost, n == 0 ? 0 : n <= kOneByteKeys ? 1 : 3);
+  return n < spec.other_costs.size() ? spec.other_costs[n] : kInfinite;
+}
+
+uint32_t Program::keys_taken(const ObjectSpec& spec, uint32_t count, bool short_taken) {
+  return spec.may_run_out ? spec.n_declared + count
+                          : short_taken || spec.names.nodes[0].terminal;
+}
+
 // What the cheapest `n` more members cost, commas included, out of `optional` (ascending) and
 // other keys.
 uint32_t Program::cheapest_members(const ObjectSpec& spec, const std::vector<uint32_t>& optional,
-                                   uint32_t n, bool short_taken) const {
+                                   uint32_t n, uint32_t n_taken) const {
   const uint32_t comma = forms[spec.form].comma_len;
   uint32_t total = 0, n_other = 0;
   for (size_t i = 0; n > 0; --n) {
-    const uint32_t other =
-        add_length(spec.additional_cost, extra_key_length(n_other, short_taken));
+    const uint32_t other = other_cost(spec, n_other + n_taken);
     const bool take_optional = i < optional.size() && optional[i] <= other;
     total = add_length(total, add_length(take_optional ? optional[i] : other, comma));
     if (total == kInfinite) break;
     if (take_optional) ++i; else ++n_other;
-    if (i >= optional.size() && n_other > 61) {  // the rest costs the same each
+    if (i >= optional.size() && n_other > kOneByteKeys && !spec.may_run_out) {  // all alike
       return add_length(total, mul_length(add_length(other, comma), n - 1));
     }
   }
   return total;
+}
+
+void Program::update_others(ObjectSpec& spec) {
+  const Form& form = forms[spec.form];
+  spec.additional_cost = kInfinite;
+  spec.other_costs.clear();
+  for (auto& [key, value, lengths] : spec.others) {
+    const ExprId quoted = pool.quoted_rest(key, form.escapes);
+    if (!pool.is_alive(quoted)) continue;
+    const uint32_t rest = add_length(1 + form.colon_len, values[value].min_len);
+    spec.additional_cost =
+        std::min(spec.additional_cost, add_length(pool.min_length(quoted, 0), rest));
+    if (!spec.may_run_out) continue;
+    const size_t wanted = 64 + 2 * size_t{spec.min_properties} + spec.n_declared;
+    if (lengths.empty()) lengths = pool.shortest_texts(key, std::min(wanted, kMostLengths));
+    for (const uint32_t n : lengths) spec.other_costs.push_back(add_length(n + 1, rest));
+  }
+  std::sort(spec.other_costs.begin(), spec.other_costs.end());
 }
 
 // '{' members '}': required ones, then the cheapest others until min_properties.
@@ -104,26 +136,19 @@ bool Program::update_object(ObjectSpec& spec) {
     if (p.required) total = add_length(total, add_length(p.cost, form.comma_len));
     else if (p.cost < kInfinite && spec.min_properties) optional.push_back(p.cost);
   }
-  spec.additional_cost = kInfinite;
-  for (const auto& [key, value] : spec.others) {
-    const ExprId quoted = pool.quoted_rest(key, form.escapes);
-    if (!pool.is_alive(quoted)) continue;
-    const uint32_t member = add_length(pool.min_length(quoted, 0), 1 + form.colon_len);
-    spec.additional_cost =
-        std::min(spec.additional_cost, add_length(member, values[value].min_len));
-  }
+  update_others(spec);
   if (spec.n_required > spec.max_properties || spec.min_properties > spec.max_properties)
     total = kInfinite;
   if (spec.min_properties > spec.n_required && total < kInfinite) {
     std::sort(optional.begin(), optional.end());
     total = add_length(total, cheapest_members(spec, optional,
                                                spec.min_properties - spec.n_required,
-                                               spec.names.nodes[0].terminal));
+                                               keys_taken(spec, 0, false)));
   }
   // The first member has no comma before it; white space after '{' may be nothing in any form.
   const uint32_t any = total ? total - std::min(total, form.comma_len) : 0;
   const uint32_t least =
-      total >= kInfinite ? kInfinite : add_length(any, 1 + form.close_len);
+      total >= kInfinite ? kInfinite : add_length(any, 1 + form.object_close_len);
   const bool changed = least < spec.min_len;
   spec.min_len = std::min(spec.min_len, least);
   return changed;
@@ -146,7 +171,7 @@ bool Program::update_array(ArraySpec& spec) {
   const uint32_t inner = rest ? rest - std::min(rest, form.comma_len) : 0;
   const uint32_t least = rest >= kInfinite
                              ? kInfinite
-                             : add_length(inner, 1 + form.close_len);
+                             : add_length(inner, 1 + form.array_close_len);
   const bool changed = least < spec.min_len;
   spec.min_len = std::min(spec.min_len, least);
   return changed;
@@ -195,7 +220,8 @@ void Program::complete_object(ObjectSpec& spec) {
   for (PropertySpec& p : spec.properties) p.possible &= p.cost < kInfinite;
   const EscapeMode mode = forms[spec.form].escapes;
   std::erase_if(spec.others, [&](const ObjectSpec::OtherKeys& o) {
-    return values[o.value].min_len == kInfinite || !pool.is_alive(pool.quoted_rest(o.key, mode));
+    return forms[spec.form].colon_len >= kInfinite || values[o.value].min_len == kInfinite ||
+           !pool.is_alive(pool.quoted_rest(o.key, mode));
   });
   if (spec.others.size() > kMostKeyClasses)
     throw LimitExceeded("key_classes", static_cast<double>(spec.others.size()), kMostKeyClasses);

@@ -48,7 +48,10 @@ struct Form {
   ExprId item_both, item_comma, item_close;        // after an item
   ExprId empty_array;                              // ']' right after '['
   ExprId trailing;                                 // after the whole text
-  uint32_t colon_len, comma_len, close_len;        // shortest lengths, white space included
+  uint32_t colon_len, comma_len;  // shortest lengths, white space included
+  // Of the closing brackets; infinite if either bracket cannot be written.
+  uint32_t object_close_len, array_close_len;
+  bool can_separate;  // can a comma and what must follow it be written?
 };
 
 struct Value {
@@ -92,11 +95,13 @@ struct ObjectSpec {
   struct OtherKeys {
     ExprId key;      // over decoded text
     uint32_t value;
+    std::vector<uint32_t> lengths = {};  // of its shortest keys, where keys may run out
   };
   std::vector<OtherKeys> others;         // disjoint classes of other keys
   ExprId other = ExprPool::kEmptyExpr;   // one, after its opening mark; tag = index of the class
   bool may_run_out = false;  // names that begin in some way may all be used up
   uint32_t additional_cost = kInfinite;  // shortest other key, colon and shortest value
+  std::vector<uint32_t> other_costs;     // ... of the shortest ones, where keys may run out
   uint32_t n_declared = 0;               // properties that are not floating
   std::vector<uint32_t> cheapest;  // optional properties by cost
   std::vector<uint32_t> optional_after;  // schema position -> possible optional ones from it on
@@ -116,13 +121,6 @@ struct ArraySpec {
   uint32_t min_len = kInfinite;
   std::vector<uint32_t> rest_min;  // count of items -> shortest length of those still needed
 };
-
-// Extra bytes of the n-th shortest other key (n from 0) over the shortest one: an upper bound,
-// exact for free-form keys. `short_taken`: the shortest key itself is declared or used.
-inline uint32_t extra_key_length(uint32_t n, bool short_taken) {
-  n += short_taken;
-  return n == 0 ? 0 : n <= 60 ? 1 : 3;  // over 60 printable characters make a key of length 1
-}
 
 class Program {
  public:
@@ -144,7 +142,12 @@ class Program {
   uint32_t items_rest(const ArraySpec& spec, uint32_t count) const;
 
   uint32_t cheapest_members(const ObjectSpec& spec, const std::vector<uint32_t>& optional,
-                            uint32_t n, bool short_taken) const;
+                            uint32_t n, uint32_t n_taken) const;
+  // The member with the n-th shortest other key (from 0): a bound that can always be kept, exact
+  // for free-form keys.
+  uint32_t other_cost(const ObjectSpec& spec, uint32_t n) const;
+  // How many of the shortest other keys may be taken: by declared names, and by `count` members.
+  static uint32_t keys_taken(const ObjectSpec& spec, uint32_t count, bool short_taken);
 
   ExprPool& pool;
   std::vector<Form> forms;
@@ -158,6 +161,7 @@ class Program {
   uint32_t place_len(uint32_t form, ValuePlace place) const;
   bool update_value(Value& value);
   bool update_object(ObjectSpec& spec);
+  void update_others(ObjectSpec& spec);
   bool update_array(ArraySpec& spec);
   bool update_node(GrammarNode& node);
   void prune(Value& value);

@@ -44,7 +44,8 @@ class Trie {
   uint32_t child(uint32_t node, uint8_t byte) const;  // kNone if there is none
   const std::vector<uint32_t>& tokens() const { return tokens_; }
   uint64_t bytes() const {
-    return byte_.size() * (1 + 4 * 5) + tokens_.size() * 4 + subtree_bytes_.size() * sizeof(ByteSet);
+    return byte_.size() * (1 + 4 * 5) + tokens_.size() * 4 +
+           subtree_bytes_.size() * sizeof(ByteSet);
   }
 
   // For the vocabulary: which bytes occur below each node (to skip subtrees whole).
