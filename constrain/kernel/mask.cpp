@@ -162,7 +162,7 @@ void Masker::push_names(const Trie& trie, const NameStep& at, const ObjectSpec& 
 }
 
 // Follows the names through the tree. `closed`: the nodes where a declared or used name meets
-// its closing quotation mark. Without other keys, the tokens on the way are added.
+// its closing quotation mark. Tokens on the way to a declared name are added.
 void Masker::find_names(TrieId id, const Key& key, const Cell& cell,
                         std::vector<NameStep>& closed) {
   const Trie& trie = tables_.trie(id);
@@ -182,11 +182,14 @@ void Masker::find_names(TrieId id, const Key& key, const Cell& cell,
     next.clear();
     push_names(trie, at, spec, next);
     for (const NameStep& step : next) {
-      if (!others) {
-        if (!machine_.names_alive(step.key, cell)) continue;
+      // Where other keys are free-form, their table has every beginning of a name anyway.
+      const bool free_form = others && !spec.may_run_out;
+      if (!free_form && machine_.names_alive(step.key, cell)) {
         add_tokens(trie.tokens_begin(step.node), trie.tokens_end(step.node));
+      } else if (!others) {
+        continue;
       } else if (spec.may_run_out && !machine_.may_go_on(step.key, cell)) {
-        // All names of a finite class that begin like this one are taken.
+        // All names of a class that begin like this one are taken.
         spent_.insert(spent_.end(), trie.tokens_begin(step.node), trie.tokens_end(step.node));
       }
       pending.push_back(step);

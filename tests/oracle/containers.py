@@ -7,6 +7,7 @@ counts what is still owed and what is still there to be had.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple, Protocol
@@ -69,7 +70,7 @@ def _to(state: State) -> Callable[[str | None], State]:
     return lambda _text: state
 
 
-class _Container:
+class _Container(ABC):
     """The brackets and commas around members."""
 
     brackets = ""
@@ -101,9 +102,9 @@ class _Container:
             closed = closing if state.stage == "after" else ir.Literal(self.brackets[1])
             yield Move(closed, _to(State("done")))
 
+    @abstractmethod
     def member(self, state: State) -> Iterator[Move]:
         """The beginnings of a further member."""
-        raise NotImplementedError
 
     def complete(self, state: State) -> bool:
         """Whether nothing is owed any more."""
