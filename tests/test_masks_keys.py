@@ -16,7 +16,18 @@ DECLARED = (ir.Property("ab", ONE), ir.Property("ba", ONE, required=True))
 X_KEYS = ir.Sequence((ir.Literal("x"), ir.Repeat(ir.Chars(((97, 98),)))))
 B_KEYS = ir.Repeat(ir.Literal("b"), 1)
 TOKENS = with_end(
-    (*single_bytes('{}":,abx1nul'), b'{"', b'":', b'"ab', b"ab", b"ba", b"bb", b"xa", b'a":', b'",')
+    (
+        *single_bytes('{}":,abx1nul'),
+        b'{"',
+        b'":',
+        b'"ab',
+        b"ab",
+        b"ba",
+        b"bb",
+        b"xa",
+        b'a":',
+        b'",',
+    )
 )
 
 

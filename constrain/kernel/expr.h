@@ -138,6 +138,8 @@ class ExprPool {
   // Does every text begin some match of `e`, whatever has been read? So it is where a pattern
   // may be found anywhere: any text, then the pattern.
   bool takes_any_beginning(ExprId e);
+  // `e` without a limit on its number of characters (`limit`: that number), or `e` itself.
+  ExprId without_limit(ExprId e, uint32_t& limit);
   // The same with counts rounded so that the language is larger (`up`) or smaller (widen.cpp).
   ExprId rounded(ExprId e, bool up);
   const Expr& node(ExprId e) const { return nodes_[e]; }

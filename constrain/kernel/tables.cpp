@@ -18,7 +18,10 @@ Tables::Tables(std::vector<std::string> tokens, ExprPool& pool)
     : tokens_(std::move(tokens)), pool_(pool) {
   std::vector<Trie::Entry> entries;
   for (uint32_t id = 0; id < tokens_.size(); ++id)
-    if (!tokens_[id].empty()) entries.push_back({tokens_[id], id});
+    if (!tokens_[id].empty()) {
+      entries.push_back({tokens_[id], id});
+      longest_ = std::max(longest_, static_cast<uint32_t>(tokens_[id].size()));
+    }
   tries_.push_back(std::make_unique<Trie>(std::move(entries)));
   tries_[0]->record_subtree_bytes();
 }
@@ -78,6 +81,8 @@ struct Tables::Walk {
   std::vector<Exited> exited;
   std::vector<ExprId> states;    // states[d]: after d bytes
   std::vector<uint32_t> ended;   // depths at which the lexeme may have ended, ascending
+  uint32_t max_rest = 0;
+  ExprId measured = kNone;       // the state that max_rest was last raised for
 };
 
 // The lexeme is over at `node`: its tokens leave it at each depth where it had ended.
@@ -97,6 +102,12 @@ void Tables::add_exits(const Trie& trie, uint32_t node, const Walk& walk,
 void Tables::walk(const Trie& trie, ExprId q, bool want_exits, Walk& out) {
   out.states.assign(1, q);
   const bool skip = trie.has_subtree_bytes();
+  const bool measured = pool_.node(q).kind == ExprKind::kQuoted;
+  const auto measure = [&](ExprId state) {
+    if (!measured || state == out.measured) return;
+    out.measured = state;
+    out.max_rest = std::max(out.max_rest, pool_.min_length(state, 0));
+  };
   for (uint32_t node = 1; node < trie.size();) {
     const uint32_t depth = trie.depth(node);
     out.states.resize(depth);
@@ -111,9 +122,11 @@ void Tables::walk(const Trie& trie, ExprId q, bool want_exits, Walk& out) {
     if (skip && trie.end(node) - node > 4 && state == out.states.back() &&
         trie.subtree_bytes(node).subset_of(pool_.self_loop(state))) {
       out.inside.insert(out.inside.end(), trie.tokens_begin(node), trie.subtree_end(node));
+      measure(state);
       node = trie.end(node);
       continue;
     }
+    if (trie.tokens_begin(node) != trie.tokens_end(node)) measure(state);
     out.inside.insert(out.inside.end(), trie.tokens_begin(node), trie.tokens_end(node));
     out.states.push_back(state);
     if (pool_.tags(state)) out.ended.push_back(depth);
@@ -128,6 +141,7 @@ LexemeTable& Tables::general(TrieId id, ExprId q, bool want_exits) {
   Walk result;
   walk(*tries_[id], q, want_exits, result);
   if (!table.inside) table.inside = make_set(std::move(result.inside));
+  if (pool_.node(q).kind == ExprKind::kQuoted) table.max_rest = result.max_rest;
   if (want_exits) {
     uint64_t tags = 0;
     for (const Exited& e : result.exited) tags |= uint64_t{1} << e.tag;
@@ -219,6 +233,7 @@ const LexemeTable& Tables::table(TrieId trie, ExprId q, bool want_exits) {
           pool_.any_text(e.c ? Universe::kAny : Universe::kMinimal));
       if (any.kind == ExprKind::kRepeat) return tables_[q] = searching(q, family_of(any.a, e.c));
     }
+    if (const LexemeTable* same = unlimited(q)) return tables_[q] = *same;
     if (is_wide(q)) {
       const ExprId low = pool_.rounded(q, false), high = pool_.rounded(q, true);
       if (low != q && high != q && low != ExprPool::kEmptyExpr) return between(q, low, high);

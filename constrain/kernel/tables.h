@@ -47,6 +47,8 @@ struct LexemeTable {
   const TokenSet* inside = nullptr;
   std::vector<Exit> exits;
   bool has_exits = false;  // exits are computed when first asked for
+  // After any token inside, at most so many bytes finish the lexeme (kInfinite: not known).
+  uint32_t max_rest = kInfinite;
   std::vector<Exited> exited;  // for the vocabulary: what the exits were made of, sorted
 };
 
@@ -88,6 +90,7 @@ class Tables {
   };
 
   bool is_wide(ExprId q);
+  const LexemeTable* unlimited(ExprId q);
   LexemeTable searching(ExprId q, CountedString& any);
   const LexemeTable& between(ExprId q, ExprId low, ExprId high);
   const Between& difference(ExprId low, ExprId high);
@@ -114,6 +117,7 @@ class Tables {
   std::unordered_map<uint64_t, std::unique_ptr<CountedString>> families_;
   std::unordered_map<uint64_t, std::unique_ptr<Between>> differences_;
   std::unordered_map<uint64_t, TrieId> subtrees_;
+  uint32_t longest_ = 0;  // bytes of the longest token
   uint64_t memory_ = 0;
 };
 

@@ -16,6 +16,19 @@ std::vector<uint64_t> bits_of(const TokenSet& set, uint32_t n_words) {
 
 }  // namespace
 
+// A pattern with a length limit that no token can come near acts like the pattern alone: after
+// any token the shortest completion still fits.
+const LexemeTable* Tables::unlimited(ExprId q) {
+  const Expr e = pool_.node(q);
+  if (e.kind != ExprKind::kQuoted || e.b != kNoEscape) return nullptr;
+  uint32_t limit = 0;
+  const ExprId free = pool_.without_limit(e.a, limit);
+  if (free == e.a || limit <= longest_) return nullptr;
+  const LexemeTable& table =
+      this->table(kVocabulary, pool_.quoted_rest(free, static_cast<EscapeMode>(e.c)), true);
+  return table.max_rest < limit - longest_ ? &table : nullptr;
+}
+
 // Only where a walk would be long: when many bytes may come next.
 bool Tables::is_wide(ExprId q) {
   constexpr int kMany = 24;
@@ -52,6 +65,7 @@ const LexemeTable& Tables::between(ExprId q, ExprId low, ExprId high) {
 LexemeTable Tables::settle(ExprId q, const LexemeTable& low, const Between& open) {
   std::vector<uint32_t> inside;
   std::vector<Exited> exits;
+  uint32_t max_rest = low.max_rest;
   for (const uint32_t token : open.inside) {
     ExprId state = q;
     uint32_t rest = static_cast<uint32_t>(tokens_[token].size());
@@ -64,8 +78,12 @@ LexemeTable Tables::settle(ExprId q, const LexemeTable& low, const Between& open
       for (uint32_t tag = 0; tags; tags >>= 1, ++tag)
         if (tags & 1) ended.push_back({tag, token, rest});
     }
-    if (state != ExprPool::kEmptyExpr) inside.push_back(token);
-    else exits.insert(exits.end(), ended.begin(), ended.end());
+    if (state != ExprPool::kEmptyExpr) {
+      inside.push_back(token);
+      max_rest = std::max(max_rest, pool_.min_length(state, 0));
+    } else {
+      exits.insert(exits.end(), ended.begin(), ended.end());
+    }
   }
   for (const Exited& e : open.exits) {
     ExprId state = q;
@@ -77,6 +95,7 @@ LexemeTable Tables::settle(ExprId q, const LexemeTable& low, const Between& open
   LexemeTable table;
   table.inside = low.inside;
   table.exits = low.exits;
+  table.max_rest = max_rest;
   table.has_exits = true;
   if (!inside.empty()) {
     const auto bits = bits_of(*low.inside, n_words());

@@ -68,4 +68,21 @@ bool ExprPool::takes_any_beginning(ExprId id) {
   return false;
 }
 
+ExprId ExprPool::without_limit(ExprId id, uint32_t& limit) {
+  const Expr e = nodes_[id];
+  if (e.kind != ExprKind::kAnd) return id;
+  std::vector<ExprId> others;
+  limit = kInfinite;
+  for (size_t i = 0; i < lists_.length(e.a); ++i) {
+    const ExprId part = lists_.begin(e.a)[i];
+    const Expr p = nodes_[part];
+    const bool limits = p.kind == ExprKind::kRepeat && p.b == 0 &&
+                        (is_any_text(repeat(p.a, 0, kInfinite)));
+    if (limits) limit = std::min(limit, p.c);
+    else others.push_back(part);
+  }
+  if (limit == kInfinite || others.empty()) return id;
+  return intersection(std::move(others));
+}
+
 }  // namespace constrain
