@@ -87,7 +87,7 @@ class LimitError(ConstrainError, RuntimeError):
     """A resource limit was reached; `constrain.Limits(...)` raises it for trusted input.
 
     Attributes:
-        what: the name of the limit, a field of `Limits`.
+        what: the name of the limit: a field of `Limits`, a budget, or a fixed bound.
         given: how much was asked for.
         limit: how much is allowed.
     """

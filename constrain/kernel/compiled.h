@@ -81,7 +81,6 @@ class Compiled {
   uint64_t n_expressions = 0;             // made for this grammar so far
 
  private:
-  void clear_padding(uint64_t* mask, const std::vector<uint32_t>& ids, bool end);
   void memoize(ConfigId config, const uint64_t* mask);
   void text_mask(ConfigId config, uint64_t* mask);
   ConfigId without_key_text(ConfigId config);

@@ -144,7 +144,6 @@ class ExprPool {
   ExprId rounded(ExprId e, bool up);
   const Expr& node(ExprId e) const { return nodes_[e]; }
   const ExprFacts& facts(ExprId e) const { return facts_[e]; }
-  const ByteSet& byte_set(uint32_t id) const { return sets_[id]; }
   const ByteSet& alphabet() const { return alphabet_; }
   uint32_t size() const { return nodes_.size(); }
   uint64_t memory() const;
@@ -212,7 +211,6 @@ class ExprPool {
   uint32_t meet(uint32_t a, uint32_t b);
   uint32_t literal_classes(const Expr& e);
   uint32_t quoted_classes(const Expr& e);
-  void init_row(ExprId e);
   uint32_t search(ExprId e, uint32_t tag, bool spelled);
   uint32_t spelled_cost(uint8_t byte) const;
   uint32_t cheapest_bytes(ExprId e, bool spelled, uint32_t cost[256], uint8_t byte[256]);
