@@ -9,6 +9,7 @@
 // the live matchers hold (compact.cpp).
 #pragma once
 
+#include <deque>
 #include <unordered_map>
 #include <vector>
 
@@ -35,15 +36,15 @@ struct Thread {
 };
 using Threads = InlineVector<Thread, 4>;
 
-enum class FrameKind : uint8_t { kRoot, kSequence, kRepeat, kValue, kObject, kArray };
+enum class FrameKind : uint8_t { kRoot, kSequence, kRepeat, kValue, kObject, kArray, kTallied };
 enum class Phase : uint8_t { kFirst, kNext, kKey, kValue, kAfter };
 
 struct Cell {
   FrameKind kind = FrameKind::kRoot;
   Phase phase = Phase::kFirst;
   uint32_t node = 0;   // program node, value, object or array
-  uint32_t a = 0;      // kSequence: next child; kRepeat, kArray: count; kObject: value being read
-  uint32_t state = 0;  // kObject: object state
+  uint32_t a = 0;      // kSequence: next child; kRepeat, kArray: count; kObject, kTallied: value
+  uint32_t state = 0;  // kObject: object state; kTallied: number of items and tallies
   CellId parent = 0;
   bool operator==(const Cell& o) const {
     return kind == o.kind && phase == o.phase && node == o.node && a == o.a &&
@@ -86,7 +87,21 @@ struct Prefix {  // text as a chain of bytes
 };
 
 // Words of an object state: fixed ones, then one bit for each property (by name) that was seen.
-enum ObjectWord : uint32_t { kCount, kPosition, kMissing, kRestCost, kUsedNames, kSeen };
+enum ObjectWord : uint32_t {
+  kCount, kPosition, kMissing, kRestCost, kUsedNames, kSettled, kSeen
+};
+
+// What may come next in an object with demands, by its state.
+struct MemberPlan {
+  uint32_t rest = kInfinite;              // shortest length of the members still needed
+  bool may_close = false;
+  std::vector<uint64_t> ways;             // by property: the ways that lead to an end, as bits
+  std::vector<uint32_t> costs;            // ... shortest value and rest after it
+  std::vector<uint64_t> other_ways;       // the same by class of other keys
+  std::vector<uint32_t> other_costs;
+  std::vector<uint32_t> short_costs;      // ... where the key is the shortest one there is
+  uint64_t classes = 0;                   // classes with such a way, as bits
+};
 
 class Arena {
  public:
@@ -116,6 +131,11 @@ class Arena {
   Interner<Prefix> prefixes;
   SpanInterner used;
   SpanInterner configs;
+
+  // What was computed for states of objects with demands, and of arrays with tallies.
+  SpanInterner plan_keys, tally_keys;
+  std::deque<MemberPlan> plans;
+  std::vector<uint32_t> tally_rests;
 
   // What was computed for configurations.
   std::unordered_map<ConfigId, TokenSet> masks;

@@ -18,6 +18,7 @@ from functools import lru_cache
 from constrain.grammar import ir
 from tests.oracle import alphabet, characters, json_string
 from tests.oracle.containers import ArrayWalk, ObjectWalk, State, Walk, written
+from tests.oracle.obliged import DemandingWalk, TalliedWalk
 from tests.oracle.layout import LAYOUTS
 
 _viable_prefix = lru_cache(maxsize=10_000)(characters.viable_prefix)
@@ -332,8 +333,10 @@ class Recognizer:
 
     def _walks(self, node: ir.JsonValue, form: ir.JsonForm | None) -> Iterable[Walk]:
         form = form or ir.JsonForm()
-        yield from (ObjectWalk(case, form) for case in node.objects)
-        yield from (ArrayWalk(case, form) for case in node.arrays)
+        for of_object in node.objects:
+            yield (DemandingWalk if of_object.demands else ObjectWalk)(of_object, form)
+        for of_array in node.arrays:
+            yield (TalliedWalk if of_array.tallies else ArrayWalk)(of_array, form)
 
     def _reached(self, walk: Walk, start: int) -> set[tuple[State, int]]:
         """Every state of a container with every place at which it can be reached."""
