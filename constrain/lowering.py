@@ -281,4 +281,4 @@ class Lowering:
         prefix = [self._value(item, form) for item in case.prefix]
         items = _UNBOUNDED if case.items is None else self._value(case.items, form)
         most = _UNBOUNDED if case.max_items is None else case.max_items
-        return self.kernel.array(form, prefix, items, case.min_items, most)
+        return self.kernel.array(form, prefix, items, case.min_items, most, case.unique)

@@ -173,6 +173,8 @@ class JsonArray:
         prefix: values of the first items, position by position.
         items: value of every later item (`JsonValue` or `Rule`), or None: no later items.
         min_items, max_items: bounds on the number of items.
+        unique: no two items are equal: numbers by value, strings after decoding, objects
+            without regard to the order of their keys.
     """
 
     prefix: tuple[Node, ...] = ()
@@ -180,6 +182,7 @@ class JsonArray:
     min_items: int = 0
     max_items: int | None = None
     pointer: str = field(default="", compare=False)
+    unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,14 @@ class Compiled:
         /,
     ) -> int: ...
     def array(
-        self, form: int, prefix: list[int], items: int, least: int, most: int, /
+        self,
+        form: int,
+        prefix: list[int],
+        items: int,
+        least: int,
+        most: int,
+        unique: bool,
+        /,
     ) -> int: ...
     def lexeme(self, expression: int, /) -> int: ...
     def json(self, value: int, /) -> int: ...

@@ -75,13 +75,14 @@ uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties,
 }
 
 uint32_t add_array(Compiled& c, uint32_t form, Ids prefix, int64_t items, uint32_t min,
-                   int64_t max) {
+                   int64_t max, bool unique) {
   ArraySpec spec;
   spec.form = form;
   spec.prefix = std::move(prefix);
   spec.items = items < 0 ? kNone : static_cast<uint32_t>(items);
   spec.min_items = min;
   spec.max_items = bounded(max);
+  spec.unique = unique;
   check_nodes(c);
   return c.program.add_array(std::move(spec));
 }
