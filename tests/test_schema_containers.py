@@ -376,7 +376,6 @@ def test_what_is_no_schema_is_named(schema: dict[str, Any], pointer: str) -> Non
 @pytest.mark.parametrize(
     ("keyword", "value"),
     [
-        ("uniqueItems", True),
         ("contains", {"type": "null"}),
         ("unevaluatedItems", False),
         ("unevaluatedProperties", False),

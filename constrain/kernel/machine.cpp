@@ -283,6 +283,10 @@ void Machine::finish_array(const Cell& cell, CellId id, uint32_t tag, Closure& w
 void Machine::after_item(Cell cell, CellId id, Closure& work) {
   const ArraySpec& spec = program_.arrays[cell.node];
   if (spec.unique && !end_item(cell, id, work)) return;
+  if (searches_ > 0 && !work.level) {  // all items are new: nothing else is asked
+    emit(kFinished, 0, work);
+    return;
+  }
   const Form& form = program_.forms[spec.form];
   const bool close = cell.a >= spec.min_items;
   const bool more =

@@ -89,6 +89,7 @@ class ArrayCase:
         items: need of every later item.
         shortest, longest: number of items.
         pointer: where it came from.
+        unique: no two items are equal.
     """
 
     prefix: tuple[Need, ...] = ()
@@ -96,6 +97,7 @@ class ArrayCase:
     shortest: int = 0
     longest: int | None = None
     pointer: str = ""
+    unique: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -216,11 +218,18 @@ def conjoin_arrays(a: ArrayCase, b: ArrayCase) -> ArrayCase:
         max(a.shortest, b.shortest),
         least(a.longest, b.longest),
         a.pointer or b.pointer,
+        unique=a.unique or b.unique,
     )
 
 
-def array_case(
-    prefix: list[Need], items: Need, shortest: int, longest: int | None, pointer: str
+def array_case(  # noqa: PLR0913  the fields of the case
+    prefix: list[Need],
+    items: Need,
+    shortest: int,
+    longest: int | None,
+    pointer: str,
+    *,
+    unique: bool = False,
 ) -> ArrayCase:
     """An array case whose unreachable positions are cut off."""
     for i, need in enumerate(prefix):
@@ -233,7 +242,8 @@ def array_case(
     if longest is not None and longest <= len(prefix):
         del prefix[longest:]
         items = NEVER
-    return ArrayCase(tuple(prefix), items, shortest, longest, pointer)
+    unique = unique and (longest is None or longest > 1)
+    return ArrayCase(tuple(prefix), items, shortest, longest, pointer, unique)
 
 
 def least(a: int | None, b: int | None) -> int | None:

@@ -68,7 +68,6 @@ _OBJECT_KEYWORDS: Final = frozenset({
 })  # fmt: skip
 # What each of these says when it says nothing.
 _NO_DEMAND: Final[dict[str, tuple[object, ...]]] = {
-    "uniqueItems": (False,),
     "contains": (),
     "unevaluatedItems": (True, {}),
     "unevaluatedProperties": (True, {}),
@@ -303,7 +302,10 @@ def _arrays(place: Place, keywords: AbstractSet[str]) -> tuple[ArrayCase, ...]:
         ]
     if rest_keyword:
         items = need_of(schema[rest_keyword], f"{pointer}/{rest_keyword}", place)
-    case = array_case(prefix, items, shortest, longest, pointer)
+    unique = schema["uniqueItems"] if "uniqueItems" in keywords else False
+    if not isinstance(unique, bool):
+        raise _malformed("uniqueItems", "true or false", place)
+    case = array_case(prefix, items, shortest, longest, pointer, unique=unique)
     return () if case.is_empty else (case,)
 
 

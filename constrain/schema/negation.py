@@ -112,6 +112,8 @@ def _not_array(
     case: ArrayCase, longest: int | None, negate: NegateNeed
 ) -> list[ArrayCase] | None:
     """Arrays that are too short, too long, or have a failing item before `longest`."""
+    if case.unique and (longest is None or longest > 1):
+        return None  # that two items are equal is no case
     result = []
     if case.shortest:
         result.append(ArrayCase(longest=case.shortest - 1))

@@ -285,7 +285,9 @@ class Builder:
             return self._shared.array
         prefix = tuple(self._node(need, depth + 1) for need in case.prefix)
         items = None if case.items is NEVER else self._node(case.items, depth + 1)
-        return JsonArray(prefix, items, case.shortest, case.longest, case.pointer)
+        return JsonArray(
+            prefix, items, case.shortest, case.longest, case.pointer, unique=case.unique
+        )
 
 
 def build(document: Document, form: JsonForm) -> Grammar:
