@@ -69,7 +69,7 @@ uint64_t Arena::memory() const {
          items.bytes() + levels.bytes() + tracked.bytes() +
          masks.size() * 96 +
          (potentials.size() + needed.size() + spellable.size() + fresh.size() +
-          forgotten.size() + uncertain.size()) * 48;
+          forgotten.size() + shared.size()) * 48;
 }
 
 }  // namespace constrain

@@ -112,6 +112,12 @@ inline bool is_forgotten(ItemSet set) { return set >= kMoreItems; }
 // Words of an object state: fixed ones, then one bit for each property (by name) that was seen.
 enum ObjectWord : uint32_t { kCount, kPosition, kMissing, kRestCost, kUsedNames, kSeen };
 
+// A mask that holds for all texts of items, but for some tokens.
+struct SharedMask {
+  TokenSet set;
+  std::vector<uint32_t> uncertain;
+};
+
 class Arena {
  public:
   Arena();
@@ -152,7 +158,7 @@ class Arena {
   std::unordered_map<ConfigId, bool> spellable;        // can be completed with whole tokens
   std::unordered_map<uint64_t, bool> fresh;            // thread -> can its items be new?
   std::unordered_map<CellId, CellId> forgotten;        // cell -> without the items read
-  std::unordered_map<ConfigId, std::vector<uint32_t>> uncertain;  // tokens its mask leaves open
+  std::unordered_map<ConfigId, SharedMask> shared;     // without the items read
 };
 
 }  // namespace constrain

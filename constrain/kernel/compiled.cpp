@@ -138,33 +138,48 @@ bool Compiled::recall(ConfigId config, uint64_t* mask) const {
 }
 
 void Compiled::text_mask(ConfigId config, uint64_t* mask) {
-  if (recall(config, mask)) return;
-  Threads plain = machine_->forgotten(threads(config));
-  const ConfigId forgotten = arena_->config(plain);
-  if (forgotten == config) {
-    masker_->fill(plain, mask);
-  } else {
-    forgotten_mask(forgotten, plain, mask);
-    masker_->settle(threads(config), arena_->uncertain[forgotten], mask);
-  }
-  if (!engine->complete) {  // bytes may go on where no whole token does
-    for (uint32_t t = 0; t < engine->n_vocab; ++t) {
-      if (!(mask[t >> 6] >> (t & 63) & 1)) continue;
-      ConfigId after;
-      size_t n_read;
-      if (!step(config, engine->tables.token(t), after, n_read) || !spellable(after))
-        mask[t >> 6] &= ~(uint64_t{1} << (t & 63));
+  if (machine_->has_unique()) {
+    Threads plain = machine_->forgotten(threads(config));
+    const ConfigId forgotten = arena_->config(plain);
+    if (forgotten != config) {
+      masker_->settle(threads(config), shared_mask(forgotten, plain, mask), mask);
+      if (!engine->complete) keep_spellable(config, mask);
+      return;
     }
   }
-  if (forgotten == config || !engine->complete) memoize(config, mask);
+  if (recall(config, mask)) return;
+  masker_->fill(threads(config), mask);
+  if (!engine->complete) keep_spellable(config, mask);
+  memoize(config, mask);
 }
 
-// The mask with the items of unique arrays forgotten, and the tokens it leaves open.
-void Compiled::forgotten_mask(ConfigId config, const Threads& plain, uint64_t* mask) {
-  if (recall(config, mask)) return;
+// Bytes may go on where no whole token does.
+void Compiled::keep_spellable(ConfigId config, uint64_t* mask) {
+  for (uint32_t t = 0; t < engine->n_vocab; ++t) {
+    if (!(mask[t >> 6] >> (t & 63) & 1)) continue;
+    ConfigId after;
+    size_t n_read;
+    if (!step(config, engine->tables.token(t), after, n_read) || !spellable(after))
+      mask[t >> 6] &= ~(uint64_t{1} << (t & 63));
+  }
+}
+
+// The mask with the items of unique arrays forgotten; returns the tokens it leaves open.
+const std::vector<uint32_t>& Compiled::shared_mask(ConfigId config, const Threads& plain,
+                                                   uint64_t* mask) {
+  const auto entry = arena_->shared.try_emplace(config).first;
+  SharedMask& shared = entry->second;
+  if (!shared.set.words.empty()) {
+    std::copy(shared.set.words.begin(), shared.set.words.end(), mask);
+    return shared.uncertain;
+  }
   masker_->fill_forgotten(plain, mask);
-  arena_->uncertain[config] = masker_->uncertain();
-  memoize(config, mask);
+  shared.uncertain = masker_->uncertain();
+  if (arena_->mask_bytes < limits.arena_bytes / 2) {
+    shared.set.words.assign(mask, mask + engine->tables.n_words());
+    arena_->mask_bytes += shared.set.bytes();
+  }
+  return shared.uncertain;
 }
 
 void Compiled::fill_mask(ConfigId config, uint64_t* mask) {

@@ -85,7 +85,9 @@ class Compiled {
   void make_arena();
   bool recall(ConfigId config, uint64_t* mask) const;
   void text_mask(ConfigId config, uint64_t* mask);
-  void forgotten_mask(ConfigId config, const Threads& plain, uint64_t* mask);
+  void keep_spellable(ConfigId config, uint64_t* mask);
+  const std::vector<uint32_t>& shared_mask(ConfigId config, const Threads& plain,
+                                           uint64_t* mask);
   ConfigId without_key_text(ConfigId config);
   uint32_t search_tokens(ConfigId config);
   void compact();

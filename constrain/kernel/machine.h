@@ -54,6 +54,7 @@ class Machine {
   // The threads with what was read of unique items forgotten, where any item has plenty of
   // values: the same for all texts (unique_mask.cpp).
   Threads forgotten(const Threads& threads);
+  bool has_unique() const { return has_unique_; }
   bool is_forgettable(const Thread& thread) { return forgotten_cell(thread.cell) != kNone; }
   // Does the thread begin a further item of an array whose items are forgotten?
   bool begins_unknown(const Thread& thread) const;

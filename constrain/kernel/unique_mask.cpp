@@ -90,10 +90,13 @@ void Masker::find_suspects(const Threads& threads, std::vector<uint32_t>& suspec
     uint32_t node;
     Threads live;
   };
-  std::vector<At> pending(1);
+  Threads live;
   for (const Thread& t : threads)
-    if (machine_.any_live(t) && machine_.is_forgettable(t)) pending[0].live.push_back(t);
+    if (machine_.any_live(t) && machine_.is_forgettable(t)) live.push_back(t);
+  if (live.empty()) return;
+  std::vector<At> pending(1);
   pending[0].node = 0;
+  pending[0].live = live;
   while (!pending.empty()) {
     const At at = std::move(pending.back());
     pending.pop_back();
