@@ -301,7 +301,14 @@ class Lowering:
         tallies = [(t.min, _bound(t.max), t.under, _bound(t.over)) for t in case.tallies]
         ways = [self._ways(of_item, form) for of_item in case.ways]
         return self.kernel.array(
-            form, prefix, items, case.min_items, _bound(case.max_items), tallies, ways
+            form,
+            prefix,
+            items,
+            case.min_items,
+            _bound(case.max_items),
+            tallies,
+            ways,
+            case.unique,
         )
 
 

@@ -235,6 +235,8 @@ class JsonArray:
         tallies: how many items of a kind there must be.
         ways: with tallies: how the item at each position of the prefix, and then every later
             one, can be read; `prefix` and `items` are not looked at.
+        unique: no two items are equal: numbers by value, strings after decoding, objects
+            without regard to the order of their keys.
     """
 
     prefix: tuple[Node, ...] = ()
@@ -244,6 +246,7 @@ class JsonArray:
     pointer: str = field(default="", compare=False)
     tallies: tuple[Tally, ...] = ()
     ways: tuple[tuple[Way, ...], ...] = ()
+    unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -366,3 +366,31 @@ def _either(options: Iterator[str] | list[str]) -> str:
 
 def _escaped(text: str) -> str:
     return "".join("\\" + char if char in _SYNTAX else char for char in text)
+
+
+def check_set(schema: Any) -> None:
+    """Refuse a minimum of members where texts that differ may be equal in Python.
+
+    `true` and `1` are one member of a `set[bool | int]`, two spellings of an instant one of a
+    `set[datetime]`; a bound on the number of texts is then none on the number of members.
+
+    Raises:
+        UnsupportedSchemaError: a set of at least two of such values.
+    """
+    if schema.get("min_length", 0) > 1 and not _is_told_apart(schema.get("items_schema")):
+        raise UnsupportedSchemaError(
+            "a set of two or more needs members of one type, int, str, bool or literal: others "
+            "may be equal though their texts differ",
+            keyword="minItems",
+            value=schema["min_length"],
+        )
+
+
+def _is_told_apart(items: Any) -> bool:
+    """Whether members that differ as JSON values differ in Python."""
+    kind = None if items is None else items["type"]
+    if kind == "literal":
+        return len(set(items["expected"])) == len({(type(e), e) for e in items["expected"]})
+    if kind == "str":
+        return not any(map(items.get, ("strip_whitespace", "to_lower", "to_upper")))
+    return kind in {"int", "bool"}

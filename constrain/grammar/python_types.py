@@ -312,6 +312,16 @@ class _ExactSchema(GenerateJsonSchema):
         keys = self.resolve_ref_schema(self.generate_inner(schema["keys_schema"]))
         return python_objects.keyed(result, keys)
 
+    # Sets
+
+    def set_schema(self, schema: core_schema.SetSchema) -> JsonSchemaValue:
+        python_objects.check_set(schema)
+        return super().set_schema(schema)
+
+    def frozenset_schema(self, schema: core_schema.FrozenSetSchema) -> JsonSchemaValue:
+        python_objects.check_set(schema)
+        return super().frozenset_schema(schema)
+
     def json_schema(self, schema: core_schema.JsonSchema) -> JsonSchemaValue:
         content = self.generate_inner(schema.get("schema") or core_schema.any_schema())
         content = python_objects.inlined(content, self.resolve_ref_schema)

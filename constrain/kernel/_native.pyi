@@ -60,6 +60,7 @@ class Compiled:
         most: int,
         tallies: list[tuple[int, int, int, int]],
         ways: list[list[tuple[int, int]]],
+        unique: bool,
         /,
     ) -> int: ...
     def lexeme(self, expression: int, /) -> int: ...

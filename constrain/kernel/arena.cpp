@@ -5,6 +5,7 @@ namespace constrain {
 Arena::Arena() {
   cell(Cell{}, CellFacts{});
   prefixes.intern(Prefix{});
+  levels.intern(Level{});
   const uint32_t no_names = 0;
   used.intern(&no_names, 1);
 }
@@ -65,8 +66,10 @@ std::string Arena::prefix_text(uint32_t prefix) const {
 uint64_t Arena::memory() const {
   return cells.bytes() + cell_facts.capacity() * sizeof(CellFacts) + objects.bytes() +
          keys.bytes() + prefixes.bytes() + used.bytes() + configs.bytes() + mask_bytes +
+         items.bytes() + levels.bytes() + tracked.bytes() +
          masks.size() * 96 +
-         (potentials.size() + needed.size() + spellable.size()) * 48;
+         (potentials.size() + needed.size() + spellable.size() + fresh.size() +
+          forgotten.size() + shared.size()) * 48;
 }
 
 }  // namespace constrain

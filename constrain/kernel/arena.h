@@ -15,6 +15,7 @@
 
 #include "core.h"
 #include "inline_vector.h"
+#include "json_values.h"
 #include "tables.h"
 
 namespace constrain {
@@ -22,9 +23,14 @@ namespace constrain {
 using CellId = uint32_t;
 using ConfigId = uint32_t;
 
-// What a thread is reading: an expression, or a key (kKeyBit | id), or nothing (kFinished).
+// What a thread is reading: an expression, or a key (kKeyBit | id), or nothing (kFinished), or
+// one of these within an item of a unique array (kTrackBit | id).
 inline constexpr uint32_t kKeyBit = 0x80000000u;
+inline constexpr uint32_t kTrackBit = 0x40000000u;
 inline constexpr uint32_t kFinished = 0x7FFFFFFFu;
+inline bool is_tracked(uint32_t lexeme) {
+  return (lexeme & (kKeyBit | kTrackBit)) == kTrackBit && lexeme != kFinished;
+}
 
 struct Thread {
   uint32_t lexeme;
@@ -44,7 +50,8 @@ struct Cell {
   Phase phase = Phase::kFirst;
   uint32_t node = 0;   // program node, value, object or array
   uint32_t a = 0;      // kSequence: next child; kRepeat, kArray: count; kObject, kTallied: value
-  uint32_t state = 0;  // kObject: object state; kTallied: number of items and tallies
+  uint32_t state = 0;  // kObject: object state; kTallied: number of items and tallies;
+                       // kArray: set of its items, if they are unique
   CellId parent = 0;
   bool operator==(const Cell& o) const {
     return kind == o.kind && phase == o.phase && node == o.node && a == o.a &&
@@ -79,12 +86,30 @@ struct Key {
   }
 };
 
-struct Prefix {  // text as a chain of bytes
-  uint32_t parent = 0;
-  uint32_t byte = 0;
-  bool operator==(const Prefix& o) const { return parent == o.parent && byte == o.byte; }
-  uint64_t hash() const { return mix(parent, byte); }
+// An item of a unique array that is being read (unique.cpp), inside another one perhaps.
+struct Level {
+  Reading reading;
+  ItemSet live = 0;      // forbidden values that the item may still become
+  bool any_live = false; // here or further out
+  CellId cell = 0;       // what the item stands on
+  uint32_t outer = 0;    // 0: none
+  bool operator==(const Level& o) const = default;
+  uint64_t hash() const {
+    return mix(mix(reading.hash(), uint64_t{live} << 32 | cell), uint64_t{outer} << 1 | any_live);
+  }
 };
+
+struct Tracked {
+  uint32_t lexeme = 0;  // expression or key
+  uint32_t level = 0;
+  bool operator==(const Tracked& o) const = default;
+  uint64_t hash() const { return mix(lexeme, level); }
+};
+
+// States of unique arrays in masks that forget what was read (unique_mask.cpp).
+inline constexpr ItemSet kAnyItems = 0xFFFFFFFEu;   // the items so far, and the one being read
+inline constexpr ItemSet kMoreItems = 0xFFFFFFFDu;  // a further item begins in the same token
+inline bool is_forgotten(ItemSet set) { return set >= kMoreItems; }
 
 // Words of an object state: fixed ones, then one bit for each property (by name) that was seen.
 enum ObjectWord : uint32_t {
@@ -101,6 +126,12 @@ struct MemberPlan {
   std::vector<uint32_t> other_costs;
   std::vector<uint32_t> short_costs;      // ... where the key is the shortest one there is
   uint64_t classes = 0;                   // classes with such a way, as bits
+};
+
+// A mask that holds for all texts of items, but for some tokens.
+struct SharedMask {
+  TokenSet set;
+  std::vector<uint32_t> uncertain;
 };
 
 class Arena {
@@ -131,6 +162,9 @@ class Arena {
   Interner<Prefix> prefixes;
   SpanInterner used;
   SpanInterner configs;
+  JsonValues items{prefixes};
+  Interner<Level> levels;
+  Interner<Tracked> tracked;
 
   // What was computed for states of objects with demands, and of arrays with tallies.
   SpanInterner plan_keys, tally_keys;
@@ -143,6 +177,9 @@ class Arena {
   std::unordered_map<uint64_t, uint32_t> potentials;   // thread -> shortest completion
   std::unordered_map<ConfigId, uint32_t> needed;       // tokens that suffice to finish
   std::unordered_map<ConfigId, bool> spellable;        // can be completed with whole tokens
+  std::unordered_map<uint64_t, bool> fresh;            // thread -> can its items be new?
+  std::unordered_map<CellId, CellId> forgotten;        // cell -> without the items read
+  std::unordered_map<ConfigId, SharedMask> shared;     // without the items read
 };
 
 }  // namespace constrain

@@ -18,7 +18,7 @@ using Biases = std::vector<std::pair<uint32_t, float>>;
 void Masker::follow(TrieId id, const Threads& after, float base, Biases& out) {
   Threads plain;
   for (const Thread& next : after) {
-    const bool lexeme = next.lexeme != kFinished && !(next.lexeme & kKeyBit);
+    const bool lexeme = next.lexeme < kTrackBit;
     if (lexeme && machine_.program().pool.is_weighted(next.lexeme))
       weigh(id, next, base, out);
     else
@@ -42,7 +42,7 @@ void Masker::weigh_ended(TrieId id, uint32_t node, CellId cell, float base, Bias
 }
 
 void Masker::weigh(TrieId id, const Thread& thread, float base, Biases& out) {
-  if (thread.lexeme & kKeyBit || thread.lexeme == kFinished) return;
+  if (thread.lexeme >= kTrackBit) return;
   ExprPool& pool = machine_.program().pool;
   if (!pool.is_weighted(thread.lexeme)) return;
   const Trie& trie = tables_.trie(id);
@@ -73,7 +73,7 @@ void Masker::weigh(TrieId id, const Thread& thread, float base, Biases& out) {
 // A weighted text that is complete and may still grow: what follows it settles for it.
 void Masker::weigh_stop(const Thread& thread, Biases& out) {
   ExprPool& pool = machine_.program().pool;
-  if (thread.lexeme & kKeyBit || thread.lexeme == kFinished) return;
+  if (thread.lexeme >= kTrackBit) return;
   if (!pool.is_weighted(thread.lexeme) || !pool.tags(thread.lexeme)) return;
   const float change = pool.own_weight(thread.lexeme) - pool.best_weight(thread.lexeme);
   Threads after;

@@ -93,7 +93,7 @@ uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties,
 uint32_t add_array(Compiled& c, uint32_t form, Ids prefix, int64_t items, uint32_t min,
                    int64_t max,
                    const std::vector<std::tuple<uint32_t, int64_t, uint32_t, int64_t>>& tallies,
-                   const std::vector<Pairs>& ways) {
+                   const std::vector<Pairs>& ways, bool unique) {
   ArraySpec spec;
   for (const auto& [least, most, under, over] : tallies)
     spec.tallies.push_back({least, bounded(most), under, bounded(over)});
@@ -103,6 +103,7 @@ uint32_t add_array(Compiled& c, uint32_t form, Ids prefix, int64_t items, uint32
   spec.items = items < 0 ? kNone : static_cast<uint32_t>(items);
   spec.min_items = min;
   spec.max_items = bounded(max);
+  spec.unique = unique;
   check_nodes(c);
   return c.program.add_array(std::move(spec));
 }

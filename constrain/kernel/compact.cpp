@@ -16,13 +16,35 @@ class Mover {
     Threads threads(from_.begin(id), from_.end(id));
     for (Thread& t : threads) {
       t.cell = cell(t.cell);
-      if (t.lexeme != kFinished && t.lexeme & kKeyBit)
-        t.lexeme = kKeyBit | key(t.lexeme & ~kKeyBit);
+      t.lexeme = lexeme(t.lexeme);
     }
     return configs_[id] = to_.config(threads);
   }
 
  private:
+  uint32_t lexeme(uint32_t id) {
+    if (is_tracked(id)) {
+      const Tracked tracked = from_.tracked[id & ~kTrackBit];
+      return kTrackBit | to_.tracked.intern({lexeme(tracked.lexeme), level(tracked.level)});
+    }
+    return id != kFinished && id & kKeyBit ? kKeyBit | key(id & ~kKeyBit) : id;
+  }
+
+  uint32_t level(uint32_t id) {
+    std::vector<uint32_t> chain;
+    for (; id; id = from_.levels[id].outer) chain.push_back(id);
+    uint32_t outer = 0;
+    for (size_t i = chain.size(); i-- > 0;) {
+      Level level = from_.levels[chain[i]];
+      level.reading = from_.items.move_reading(level.reading, to_.items, values_);
+      level.live = from_.items.move_set(level.live, to_.items, values_);
+      level.cell = cell(level.cell);
+      level.outer = outer;
+      outer = to_.levels.intern(level);
+    }
+    return outer;
+  }
+
   CellId cell(CellId id) {
     std::vector<CellId> chain;  // from the given cell down to one that is moved already
     CellId at = id;
@@ -33,6 +55,7 @@ class Mover {
       c.parent = moved;
       if (c.kind == FrameKind::kObject) c.state = object(c.state);
       if (c.kind == FrameKind::kTallied) c.state = tallies(c.state);
+      if (c.kind == FrameKind::kArray) c.state = from_.items.move_set(c.state, to_.items, values_);
       moved = cells_[chain[i]] = to_.cell(c, from_.cell_facts[chain[i]]);
     }
     return moved;
@@ -83,6 +106,7 @@ class Mover {
   const Arena& from_;
   Arena& to_;
   std::unordered_map<uint32_t, uint32_t> configs_, cells_, names_;
+  std::vector<uint32_t> values_;
 };
 
 }  // namespace

@@ -63,7 +63,15 @@ void Engine::enter(Compiled& grammar) {
 
 void Compiled::finish(uint32_t root) {
   program.finish(root);
+  make_arena();
+  if (machine_->count_unique()) {
+    program.finish(root);
+    make_arena();
+  }
   engine->pool.clear_deadline();
+}
+
+void Compiled::make_arena() {
   arena_ = std::make_unique<Arena>();
   machine_ = std::make_unique<Machine>(program, *arena_, limits);
   masker_ = std::make_unique<Masker>(*machine_, engine->tables);
@@ -115,29 +123,63 @@ void Compiled::memoize(ConfigId config, const uint64_t* mask) {
   arena_->mask_bytes += set.bytes();
 }
 
-void Compiled::text_mask(ConfigId config, uint64_t* mask) {
+bool Compiled::recall(ConfigId config, uint64_t* mask) const {
   const auto known = arena_->masks.find(config);
-  if (known != arena_->masks.end() && !(known->second.words.empty() && known->second.ids.empty())) {
-    const TokenSet& set = known->second;
-    if (!set.words.empty()) {
-      std::copy(set.words.begin(), set.words.end(), mask);
-    } else {
-      std::fill_n(mask, engine->tables.n_words(), 0);
-      set.add_to(mask);
-    }
-    return;
+  if (known == arena_->masks.end()) return false;
+  const TokenSet& set = known->second;
+  if (set.words.empty() && set.ids.empty()) return false;
+  if (!set.words.empty()) {
+    std::copy(set.words.begin(), set.words.end(), mask);
+  } else {
+    std::fill_n(mask, engine->tables.n_words(), 0);
+    set.add_to(mask);
   }
+  return true;
+}
+
+void Compiled::text_mask(ConfigId config, uint64_t* mask) {
+  if (machine_->has_unique()) {
+    Threads plain = machine_->forgotten(threads(config));
+    const ConfigId forgotten = arena_->config(plain);
+    if (forgotten != config) {
+      masker_->settle(threads(config), shared_mask(forgotten, plain, mask), mask);
+      if (!engine->complete) keep_spellable(config, mask);
+      return;
+    }
+  }
+  if (recall(config, mask)) return;
   masker_->fill(threads(config), mask);
-  if (!engine->complete) {  // bytes may go on where no whole token does
-    for (uint32_t t = 0; t < engine->n_vocab; ++t) {
-      if (!(mask[t >> 6] >> (t & 63) & 1)) continue;
-      ConfigId after;
-      size_t n_read;
-      if (!step(config, engine->tables.token(t), after, n_read) || !spellable(after))
-        mask[t >> 6] &= ~(uint64_t{1} << (t & 63));
-    }
-  }
+  if (!engine->complete) keep_spellable(config, mask);
   memoize(config, mask);
+}
+
+// Bytes may go on where no whole token does.
+void Compiled::keep_spellable(ConfigId config, uint64_t* mask) {
+  for (uint32_t t = 0; t < engine->n_vocab; ++t) {
+    if (!(mask[t >> 6] >> (t & 63) & 1)) continue;
+    ConfigId after;
+    size_t n_read;
+    if (!step(config, engine->tables.token(t), after, n_read) || !spellable(after))
+      mask[t >> 6] &= ~(uint64_t{1} << (t & 63));
+  }
+}
+
+// The mask with the items of unique arrays forgotten; returns the tokens it leaves open.
+const std::vector<uint32_t>& Compiled::shared_mask(ConfigId config, const Threads& plain,
+                                                   uint64_t* mask) {
+  const auto entry = arena_->shared.try_emplace(config).first;
+  SharedMask& shared = entry->second;
+  if (!shared.set.words.empty()) {
+    std::copy(shared.set.words.begin(), shared.set.words.end(), mask);
+    return shared.uncertain;
+  }
+  masker_->fill_forgotten(plain, mask);
+  shared.uncertain = masker_->uncertain();
+  if (arena_->mask_bytes < limits.arena_bytes / 2) {
+    shared.set.words.assign(mask, mask + engine->tables.n_words());
+    arena_->mask_bytes += shared.set.bytes();
+  }
+  return shared.uncertain;
 }
 
 void Compiled::fill_mask(ConfigId config, uint64_t* mask) {
@@ -209,8 +251,9 @@ bool Compiled::allows_past(ConfigId config, const std::string& text) {
 bool Compiled::expected_keys(ConfigId config, std::vector<std::string>& names) {
   bool others = false;
   for (const Thread& t : threads(config)) {
-    if (t.lexeme == kFinished || !(t.lexeme & kKeyBit)) continue;
-    const Key& key = arena_->keys[t.lexeme & ~kKeyBit];
+    const uint32_t lexeme = machine_->untracked(t).lexeme;
+    if (lexeme == kFinished || !(lexeme & kKeyBit)) continue;
+    const Key& key = arena_->keys[lexeme & ~kKeyBit];
     const Cell& cell = arena_->cells[t.cell];
     const ObjectSpec& spec = program.objects[cell.node];
     const uint32_t* state = arena_->objects.begin(cell.state);

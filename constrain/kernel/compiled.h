@@ -82,7 +82,12 @@ class Compiled {
 
  private:
   void memoize(ConfigId config, const uint64_t* mask);
+  void make_arena();
+  bool recall(ConfigId config, uint64_t* mask) const;
   void text_mask(ConfigId config, uint64_t* mask);
+  void keep_spellable(ConfigId config, uint64_t* mask);
+  const std::vector<uint32_t>& shared_mask(ConfigId config, const Threads& plain,
+                                           uint64_t* mask);
   ConfigId without_key_text(ConfigId config);
   uint32_t search_tokens(ConfigId config);
   void compact();

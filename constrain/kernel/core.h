@@ -13,6 +13,8 @@ namespace constrain {
 inline constexpr uint32_t kNone = 0xFFFFFFFFu;      // "no such id", "not computed yet"
 inline constexpr uint32_t kInfinite = 0x3FFFFFFFu;  // a length or count without bound
 
+inline constexpr uint32_t kPlenty = 32'768;          // more values than an array has items
+
 // Sum of two lengths that stays at kInfinite.
 inline uint32_t add_length(uint32_t a, uint32_t b) { return std::min(a + b, kInfinite); }
 

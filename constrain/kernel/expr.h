@@ -119,6 +119,11 @@ class ExprPool {
   // are fewer, or if a bounded search finds no more).
   std::vector<uint32_t> shortest_texts(ExprId e, size_t n);
 
+  // More than any array has items (unique_counts.cpp)? Texts; values of JSON texts, where text
+  // may precede that holds no digit.
+  bool has_plenty_texts(ExprId e);
+  bool has_plenty(ExprId e);
+
   // --- the automaton
   ExprId next(ExprId e, uint8_t byte) {  // kEmptyExpr: nothing can follow
     const Row& row = rows_[e];
@@ -219,6 +224,7 @@ class ExprPool {
   uint32_t quoted_classes(const Expr& e);
   uint32_t search(ExprId e, uint32_t tag, bool spelled);
   bool descends(ExprId e);
+  bool has_plenty_digits(ExprId e);
   uint32_t spelled_cost(uint8_t byte) const;
   uint32_t cheapest_bytes(ExprId e, bool spelled, uint32_t cost[256], uint8_t byte[256]);
   uint32_t escape_min(const Expr& quoted);
@@ -251,6 +257,7 @@ class ExprPool {
   std::unordered_map<SearchKey, uint32_t, SearchHash> lengths_, spelled_;
   std::unordered_map<uint64_t, bool> reach_;
   std::unordered_map<uint32_t, ByteSet> loops_, first_;
+  std::unordered_map<ExprId, bool> plenty_;
   std::unordered_map<uint64_t, ExprId> rounded_;
   SpanInterner range_sets_;
   std::unordered_map<uint64_t, ExprId> chars_;  // (range set, universe) -> expression

@@ -64,7 +64,7 @@ ConfigId Compiled::without_key_text(ConfigId config) {
   Threads at = threads(config);
   bool changed = false;
   for (Thread& t : at) {
-    if (t.lexeme == kFinished || !(t.lexeme & kKeyBit)) continue;
+    if (t.lexeme == kFinished || !(t.lexeme & kKeyBit)) continue;  // tracked ones: any text counts
     Key key = arena_->keys[t.lexeme & ~kKeyBit];
     if (key.name != kNone || key.used != kNone || key.prefix == 0) continue;
     key.prefix = arena_->prefixes.intern({0, 'x'});

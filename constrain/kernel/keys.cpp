@@ -166,7 +166,7 @@ void Machine::open_key(const Cell& cell, Closure& work) {
   Cell reading = cell;
   reading.phase = Phase::kKey;
   const Key key = new_key(cell);
-  work.out.push_back({kKeyBit | arena_.keys.intern(key), make_cell(reading)});
+  emit(kKeyBit | arena_.keys.intern(key), make_cell(reading), work);
 }
 
 void Machine::advance_name(Key& key, const ObjectSpec& spec, uint8_t byte) const {

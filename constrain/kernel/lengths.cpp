@@ -142,8 +142,9 @@ uint32_t Machine::tag_cost(CellId id, uint32_t tag) const {
     const Form& form = program_.forms[spec.form];
     const uint32_t value = program_.value_of_item(spec, cell.a);
     if (value == kNone) return kInfinite;
-    const uint32_t item = add_length(pool_.facts(form.before[kPlaceComma]).min_len,
-                                     program_.values[value].min_len);
+    const uint32_t least = cell.a < spec.costs.size() ? spec.costs[cell.a]
+                                                      : program_.values[value].min_len;
+    const uint32_t item = add_length(pool_.facts(form.before[kPlaceComma]).min_len, least);
     return add_length(item, add_length(program_.items_rest(spec, cell.a + 1),
                                        add_length(form.array_close_len, below)));
   }
@@ -224,7 +225,9 @@ uint32_t Machine::potential(const Thread& thread) {
   const auto known = arena_.potentials.find(id);
   if (known != arena_.potentials.end()) return known->second;
   uint32_t least = kInfinite;
-  if (thread.lexeme & kKeyBit) {
+  if (is_tracked(thread.lexeme)) {
+    least = tracked_potential(thread);
+  } else if (thread.lexeme & kKeyBit) {
     least = key_potential(arena_.keys[thread.lexeme & ~kKeyBit], arena_.cells[thread.cell]);
   } else {
     const uint32_t n_tags = pool_.facts(thread.lexeme).tagged ? kTagQuote + 1 : 1;
@@ -270,6 +273,18 @@ ByteSet Machine::key_first_bytes(const Key& key, CellId id) {
 
 ByteSet Machine::first_bytes(const Thread& thread) {
   if (thread.lexeme == kFinished) return {};
+  if (any_live(thread)) {
+    ByteSet set;
+    const ByteSet bytes = first_bytes(untracked(thread));
+    for (unsigned b = 0; b < 256; ++b) {
+      if (!bytes.has(static_cast<uint8_t>(b))) continue;
+      Threads out;
+      step(thread, static_cast<uint8_t>(b), out);
+      if (!out.empty()) set.add(static_cast<uint8_t>(b));
+    }
+    return set;
+  }
+  if (is_tracked(thread.lexeme)) return first_bytes(untracked(thread));
   if (!(thread.lexeme & kKeyBit)) return pool_.first_bytes(thread.lexeme);
   return key_first_bytes(arena_.keys[thread.lexeme & ~kKeyBit], thread.cell);
 }

@@ -9,7 +9,7 @@ Machine::Closure Machine::closure(Threads& out) {
 }
 
 void Machine::Closure::push(Task::Kind kind, uint32_t x, uint32_t y) {
-  const Task task{kind, x, y};
+  const Task task{kind, x, y, level};
   // A closure is short; one that has seen a task need not run it again (nullable loops end).
   if (std::find(done.begin(), done.end(), task) != done.end()) return;
   done.push_back(task);
@@ -20,6 +20,7 @@ void Machine::run(Closure& work) {
   while (!work.pending.empty()) {
     const Task task = work.pending.back();
     work.pending.pop_back();
+    work.level = task.level;
     switch (task.kind) {
       case Task::kStart:
         start_node(task.x, task.y, work);
@@ -33,7 +34,7 @@ void Machine::run(Closure& work) {
       case Task::kAdd: {
         if (!pool_.is_alive(task.x)) break;
         uint64_t tags = pool_.tags(task.x);
-        if (!pool_.is_final(task.x)) work.out.push_back({task.x, task.y});
+        if (!pool_.is_final(task.x)) emit(task.x, task.y, work);
         for (uint32_t tag = 0; tags; tags >>= 1, ++tag)
           if (tags & 1) work.push(Task::kFinish, task.y, tag);
         break;
@@ -57,8 +58,24 @@ void Machine::finish(CellId cell, uint32_t tag, Threads& out) {
   run(work);
 }
 
+void Machine::emit(uint32_t lexeme, CellId cell, Closure& work) {
+  if (work.level) lexeme = kTrackBit | arena_.tracked.intern({lexeme, work.level});
+  work.out.push_back({lexeme, cell});
+}
+
 void Machine::step(const Thread& thread, uint8_t byte, Threads& out) {
+  const uint32_t first = out.size();
+  step_unchecked(thread, byte, out);
+  if (is_tracked(thread.lexeme)) drop_dead(out, first);
+}
+
+void Machine::step_unchecked(const Thread& thread, uint8_t byte, Threads& out) {
+  ended_live_ = false;
   if (thread.lexeme == kFinished) return;
+  if (is_tracked(thread.lexeme)) {
+    step_tracked(thread, byte, out);
+    return;
+  }
   if (thread.lexeme & kKeyBit) {
     const Cell cell = arena_.cells[thread.cell];
     Key key = arena_.keys[thread.lexeme & ~kKeyBit];
@@ -139,7 +156,7 @@ void Machine::complete(CellId id, Closure& work) {
   const Cell cell = arena_.cells[id];
   switch (cell.kind) {
     case FrameKind::kRoot:
-      work.out.push_back({kFinished, 0});
+      emit(kFinished, 0, work);
       break;
     case FrameKind::kSequence: {
       const auto& children = program_.nodes[cell.node].children;
@@ -170,7 +187,7 @@ void Machine::complete(CellId id, Closure& work) {
       after_member(cell, work);
       break;
     case FrameKind::kArray:
-      after_item(cell, work);
+      after_item(cell, id, work);
       break;
     case FrameKind::kTallied:
       after_tallied(cell, work);
@@ -208,7 +225,10 @@ void Machine::open_cases(CellId id, uint32_t value, uint32_t tag, Closure& work)
         continue;
       }
       const CellId cell = make_cell({FrameKind::kArray, Phase::kFirst, a, 1, 0, id});
+      const uint32_t outer = work.level;
+      open_item(cell, work);
       work.push(Task::kAdd, program_.array_first(a), cell);
+      work.level = outer;
     }
     return;
   }
@@ -252,8 +272,10 @@ void Machine::after_member(const Cell& cell, Closure& work) {
             make_cell(after));
 }
 
-void Machine::finish_array(const Cell& cell, CellId, uint32_t tag, Closure& work) {
+void Machine::finish_array(const Cell& cell, CellId id, uint32_t tag, Closure& work) {
   if (tag == kTagClose) {
+    if (work.level && arena_.levels[work.level].cell == id)  // no item was begun
+      work.level = arena_.levels[work.level].outer;
     work.push(Task::kComplete, cell.parent, 0);
     return;
   }
@@ -262,14 +284,24 @@ void Machine::finish_array(const Cell& cell, CellId, uint32_t tag, Closure& work
   Cell next = cell;
   next.phase = Phase::kValue;
   if (cell.a <= spec.saturation) ++next.a;
-  read_value(next, value, kPlaceComma, work);
+  if (next.state == kAnyItems) next.state = kMoreItems;
+  const CellId item = make_cell(next);
+  open_item(item, work);
+  work.push(Task::kAdd, program_.start(value, kPlaceComma), item);
 }
 
-void Machine::after_item(const Cell& cell, Closure& work) {
+void Machine::after_item(Cell cell, CellId id, Closure& work) {
   const ArraySpec& spec = program_.arrays[cell.node];
+  if (spec.unique && !end_item(cell, id, work)) return;
+  if (searches_ > 0 && !work.level) {  // all items are new: nothing else is asked
+    emit(kFinished, 0, work);
+    return;
+  }
   const Form& form = program_.forms[spec.form];
   const bool close = cell.a >= spec.min_items;
-  const bool more = program_.value_of_item(spec, cell.a) != kNone;
+  const bool more =
+      program_.value_of_item(spec, cell.a) != kNone && (!spec.unique || has_more(cell));
+  if (!close && !more) return;
   Cell after = cell;
   after.phase = Phase::kAfter;
   work.push(Task::kAdd, close ? (more ? form.item_both : form.item_close) : form.item_comma,

@@ -17,12 +17,16 @@ namespace constrain {
 class Machine {
  public:
   Machine(Program& program, Arena& arena, const Limits& limits)
-      : program_(program), pool_(program.pool), arena_(arena), limits_(limits) {}
+      : program_(program), pool_(program.pool), arena_(arena), limits_(limits) {
+    for (const ArraySpec& a : program.arrays) has_unique_ |= a.unique;
+  }
 
   void start(Threads& out);                             // threads at the very beginning
   void step(const Thread& thread, uint8_t byte, Threads& out);
   void step(const Threads& threads, uint8_t byte, Threads& out);
   void finish(CellId cell, uint32_t tag, Threads& out); // the lexeme on `cell` ended
+  // The same, whether or not the items being read can still be new (unique.cpp).
+  void step_unchecked(const Thread& thread, uint8_t byte, Threads& out);
   void close_key(const Key& key, CellId cell, Threads& out);  // its quotation mark was read
 
   // --- keys (keys.cpp)
@@ -39,6 +43,24 @@ class Machine {
   bool may_use_any(const ObjectSpec& spec, const uint32_t* state, uint32_t lo, uint32_t hi) const;
   bool may_use_other(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
 
+  // --- items of unique arrays (unique.cpp)
+  Thread untracked(const Thread& thread) const;     // what a tracked thread reads
+  bool any_live(const Thread& thread) const;        // may an item become a forbidden value?
+  bool has_read(const Thread& thread) const;        // ... and some of it is there
+  ByteSet bytes_towards_used(const Thread& thread) const;
+  bool has_fresh(const Thread& thread);             // can all its items be new?
+  // Did the last step_unchecked end an item that could have become a forbidden value?
+  bool ended_live() const { return ended_live_; }
+  // The threads with what was read of unique items forgotten, where any item has plenty of
+  // values: the same for all texts (unique_mask.cpp).
+  Threads forgotten(const Threads& threads);
+  bool has_unique() const { return has_unique_; }
+  bool is_forgettable(const Thread& thread) { return forgotten_cell(thread.cell) != kNone; }
+  // Does the thread begin a further item of an array whose items are forgotten?
+  bool begins_unknown(const Thread& thread) const;
+  // Lengths of items that min_items demands; true if there are such arrays (unique_counts.cpp).
+  bool count_unique();
+
   // --- shortest completions (lengths.cpp)
   uint32_t potential(const Thread& thread);
   uint32_t potential(const Threads& threads);
@@ -53,12 +75,16 @@ class Machine {
   struct Task {
     enum Kind : uint8_t { kStart, kComplete, kFinish, kAdd } kind;
     uint32_t x, y;  // node, cell | cell | cell, tag | expression, cell
-    bool operator==(const Task& o) const { return kind == o.kind && x == o.x && y == o.y; }
+    uint32_t level;
+    bool operator==(const Task& o) const {
+      return kind == o.kind && x == o.x && y == o.y && level == o.level;
+    }
   };
   // The work of one closure.
   struct Closure {
     Threads& out;
     std::vector<Task>&pending, &done;
+    uint32_t level = 0;  // of the task at hand: the items of unique arrays it is in
     void push(Task::Kind kind, uint32_t x, uint32_t y);
   };
   Closure closure(Threads& out);  // closures do not nest: they share their work lists
@@ -71,7 +97,27 @@ class Machine {
   void open_cases(CellId cell, uint32_t value, uint32_t tag, Closure& work);
   void read_value(const Cell& frame, uint32_t value, ValuePlace place, Closure& work);
   void after_member(const Cell& cell, Closure& work);
-  void after_item(const Cell& cell, Closure& work);
+  void after_item(Cell cell, CellId id, Closure& work);
+  void emit(uint32_t lexeme, CellId cell, Closure& work);
+  // --- items of unique arrays (unique.cpp)
+  void step_tracked(const Thread& thread, uint8_t byte, Threads& out);
+  void open_item(CellId cell, Closure& work);
+  bool end_item(Cell& cell, CellId id, Closure& work);
+  bool has_more(const Cell& cell);
+  uint32_t advance(uint32_t level, uint8_t byte);
+  uint32_t make_level(Level level);
+  ItemSet forbidden(const Cell& cell);
+  bool can_choose(const ArraySpec& spec, uint32_t array, uint32_t first, ItemSet used);
+  const std::vector<std::vector<ItemId>>& few_values(uint32_t array);
+  void drop_dead(Threads& out, uint32_t first);
+  bool spells_alike(const Thread& thread);
+  bool search_fresh(const Thread& start);
+  CellId forgotten_cell(CellId cell);
+  // Texts of the `n` shortest different values; fewer: there are no more.
+  void shortest_values(uint32_t value, uint32_t n, std::vector<std::string>& texts);
+  std::vector<uint32_t> string_lengths(const Value& value, uint32_t n);
+  void count_items(uint32_t array);
+  uint32_t tracked_potential(const Thread& thread);
   void open_key(const Cell& cell, Closure& work);
   CellId make_cell(const Cell& cell);
   uint32_t done_length(const Cell& cell) const;
@@ -125,6 +171,10 @@ class Machine {
   Arena& arena_;
   const Limits& limits_;
   std::vector<Task> pending_, done_;
+  bool has_unique_ = false;
+  bool ended_live_ = false;
+  uint32_t searches_ = 0;  // searches inside one another
+  std::unordered_map<uint32_t, std::vector<std::vector<ItemId>>> few_values_;
 };
 
 }  // namespace constrain

@@ -45,10 +45,12 @@ bool Masker::first_visit(TrieId trie, const Thread& thread) {
 }
 
 void Masker::fill(const Threads& threads, uint64_t* mask) {
-  fill_from(Tables::kVocabulary, threads, mask);
-  if (uncertain_.empty()) return;
-  listable_ = false;
-  verify(threads);
+  fill_from(Tables::kVocabulary, machine_.forgotten(threads), mask);
+  settle(threads, mask);
+}
+
+void Masker::fill_forgotten(const Threads& forgotten, uint64_t* mask) {
+  fill_from(Tables::kVocabulary, forgotten, mask);
 }
 
 // The tokens of one tree; those that need a look at the whole text are left in uncertain_.
@@ -62,24 +64,17 @@ void Masker::fill_from(TrieId trie, const Threads& threads, uint64_t* mask) {
   if (blank_) std::fill_n(mask_, tables_.n_words(), 0);
 }
 
-void Masker::verify(const Threads& threads) {
-  for (const uint32_t token : uncertain_) {
-    uint64_t& word = mask_[token >> 6];
-    const uint64_t bit = uint64_t{1} << (token & 63);
-    if (word & bit) continue;
-    Threads at = threads, next;
-    for (const char c : tables_.token(token)) {
-      next.clear();
-      machine_.step(at, static_cast<uint8_t>(c), next);
-      at.swap(next);
-    }
-    if (!at.empty()) word |= bit;
-  }
-}
-
 // `name_open`: inside this very token an other key ended whose name was not looked at.
 void Masker::walk(TrieId trie, const Thread& thread, bool name_open) {
   if (thread.lexeme == kFinished || !first_visit(trie, thread)) return;
+  if (is_tracked(thread.lexeme)) {  // its values may run out: few tokens can come
+    walk_bytes(trie, thread, name_open);
+    return;
+  }
+  if (machine_.begins_unknown(thread)) {
+    walk_unknown(trie, thread);
+    return;
+  }
   if (thread.lexeme & kKeyBit) {
     walk_key(trie, thread, name_open);
     return;
@@ -105,10 +100,12 @@ void Masker::walk_bytes(TrieId id, const Thread& thread, bool name_open) {
   std::vector<Threads> states(1);
   states[0].push_back(thread);
   std::vector<uint32_t> n_quotes{0};
+  std::vector<bool> unknown{false};  // has a further item begun where those before are forgotten?
   for (uint32_t node = 1; node < trie.size();) {
     const uint32_t depth = trie.depth(node);
     states.resize(depth + 1);
     n_quotes.resize(depth);
+    unknown.resize(depth);
     states[depth].clear();
     machine_.step(states[depth - 1], trie.byte(node), states[depth]);
     if (states[depth].empty()) {
@@ -116,7 +113,10 @@ void Masker::walk_bytes(TrieId id, const Thread& thread, bool name_open) {
       continue;
     }
     n_quotes.push_back(n_quotes.back() + (trie.byte(node) == '"'));
-    if (name_open && n_quotes.back() > 1)  // a second key may have ended
+    bool begins = unknown.back();
+    for (const Thread& t : states[depth]) begins |= machine_.begins_unknown(t);
+    unknown.push_back(begins);
+    if (begins || (name_open && n_quotes.back() > 1))  // a second key may have ended
       uncertain_.insert(uncertain_.end(), trie.tokens_begin(node), trie.tokens_end(node));
     else
       add_tokens(trie.tokens_begin(node), trie.tokens_end(node));

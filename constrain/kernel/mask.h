@@ -16,6 +16,12 @@ class Masker {
 
   // Writes the whole mask (tables.n_words() 64-bit words) of the text tokens after `threads`.
   void fill(const Threads& threads, uint64_t* mask);
+  // The same in two steps (unique_mask.cpp): without a look at the text read; then the tokens
+  // that need one, those `uncertain` among them.
+  void fill_forgotten(const Threads& forgotten, uint64_t* mask);
+  const std::vector<uint32_t>& uncertain() const { return uncertain_; }
+  void settle(const Threads& threads, uint64_t* mask);
+  void settle(const Threads& threads, const std::vector<uint32_t>& uncertain, uint64_t* mask);
   // After fill: the tokens allowed, if they came one by one and are few (else nullptr).
   const std::vector<uint32_t>* listed() const { return listable_ ? &listed_ : nullptr; }
 
@@ -44,7 +50,9 @@ class Masker {
                   std::vector<NameStep>& next) const;
   void add_tokens(const uint32_t* begin, const uint32_t* end);
   void add_set(const TokenSet& set);
-  void verify(const Threads& threads);
+  void walk_unknown(TrieId trie, const Thread& thread);
+  void find_suspects(const Threads& threads, std::vector<uint32_t>& suspects);
+  bool allows(const Threads& threads, uint32_t token);
   bool first_visit(TrieId trie, const Thread& thread);
 
   void weigh(TrieId trie, const Thread& thread, float base,

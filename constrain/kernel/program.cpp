@@ -42,6 +42,7 @@ uint32_t Program::add_object(ObjectSpec spec) {
 uint32_t Program::add_array(ArraySpec spec) {
   if (!forms[spec.form].can_separate) spec.max_items = std::min(spec.max_items, 1u);
   complete_array(spec);
+  spec.unique &= spec.max_items > 1;
   arrays.push_back(std::move(spec));
   return static_cast<uint32_t>(arrays.size() - 1);
 }
@@ -63,6 +64,7 @@ uint32_t Program::value_of_item(const ArraySpec& spec, uint32_t index) const {
 
 uint32_t Program::items_rest(const ArraySpec& spec, uint32_t count) const {
   if (count >= spec.min_items) return 0;
+  if (!spec.costs.empty()) return spec.rest_min[count];
   const auto n_prefix = static_cast<uint32_t>(spec.prefix.size());
   if (count < n_prefix) return spec.rest_min[count];
   const uint32_t item = spec.items == kNone ? kInfinite : values[spec.items].min_len;
@@ -167,6 +169,16 @@ bool Program::update_object(ObjectSpec& spec) {
 
 bool Program::update_array(ArraySpec& spec) {
   const Form& form = forms[spec.form];
+  if (!spec.costs.empty()) {  // different items
+    spec.rest_min.assign(spec.min_items + 1, 0);
+    for (uint32_t i = spec.min_items; i-- > 0;)
+      spec.rest_min[i] =
+          add_length(spec.rest_min[i + 1], add_length(spec.costs[i], form.comma_len));
+    const uint32_t all = spec.rest_min[0];
+    const uint32_t before = spec.min_len;
+    spec.min_len = add_length(all, all < kInfinite ? 1 + form.array_close_len - form.comma_len : 0);
+    return spec.min_len < before;
+  }
   const auto n_prefix = static_cast<uint32_t>(spec.prefix.size());
   if (!spec.tallies.empty()) return update_tallied(spec);
   const uint32_t known = std::min(n_prefix, spec.min_items);
@@ -275,8 +287,25 @@ void Program::complete_array(ArraySpec& spec) {
   }
 }
 
+void Program::reset_lengths() {
+  for (Value& v : values) {
+    v.min_len = kInfinite;
+    std::fill(std::begin(v.start), std::end(v.start), kNone);
+  }
+  for (ObjectSpec& o : objects) {
+    o.min_len = kInfinite;
+    o.cheapest.clear();
+  }
+  for (ArraySpec& a : arrays) {
+    a.min_len = kInfinite;
+    a.first = kNone;
+  }
+  for (GrammarNode& n : nodes) n.min_len = kInfinite;
+}
+
 void Program::finish(uint32_t root_node) {
   root = root_node;
+  reset_lengths();
   // Values are mostly added before those they hold, so few rounds backwards suffice; lengths
   // only fall.
   for (bool changed = true; changed;) {
@@ -296,6 +325,7 @@ void Program::finish(uint32_t root_node) {
   for (auto& a : arrays)
     for (auto& ways : a.ways)
       std::erase_if(ways, [&](const Way& w) { return values[w.value].min_len == kInfinite; });
+  find_plenty();
 }
 
 ExprId Program::start(uint32_t id, ValuePlace place) {

@@ -144,6 +144,13 @@ struct ArraySpec {
   std::vector<uint32_t> prefix;
   uint32_t items = kNone;
   uint32_t min_items = 0, max_items = kInfinite;
+  bool unique = false;      // no two items are equal
+  // What unique_counts.cpp finds out, for unique arrays: whether each item has plenty of values;
+  // for each item that min_items demands a length that can always be kept (none: min_items is
+  // below 2); and all values of those items that have fewer than min_items.
+  bool plenty = false;
+  std::vector<uint32_t> costs = {};
+  std::vector<std::vector<std::string>> few = {};
   uint32_t saturation = 0;  // item counts above this are alike
   ExprId first = kNone;     // lexeme after '['
   uint32_t min_len = kInfinite;
@@ -168,8 +175,11 @@ class Program {
   uint32_t add_array(ArraySpec spec);
   uint32_t add_node(GrammarNode node);
 
-  // Shortest lengths by least fixed point, then pruning. Call once, when all is added.
+  // Shortest lengths by least fixed point, then pruning. Call when all is added, and again when
+  // lengths of unique items have become known.
   void finish(uint32_t root);
+  // Has the value more different texts than any array will have items? (unique_counts.cpp)
+  bool has_plenty(uint32_t value) const { return plenty_[value]; }
 
   uint32_t value_of_item(const ArraySpec& spec, uint32_t index) const;  // kNone: no such item
   ExprId start(uint32_t value, ValuePlace place);
@@ -223,6 +233,13 @@ class Program {
   void complete_object(ObjectSpec& spec);
   bool update_tallied(ArraySpec& spec);
   static void complete_array(ArraySpec& spec);
+  void reset_lengths();
+  void find_plenty();
+  bool object_has_plenty(const ObjectSpec& spec) const;
+  bool array_has_plenty(const ArraySpec& spec) const;
+  std::vector<uint32_t> usable_children(uint32_t value) const;
+
+  std::vector<bool> plenty_;
 };
 
 }  // namespace constrain

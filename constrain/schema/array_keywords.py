@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from constrain.errors import UnsupportedSchemaError
 from constrain.schema.arrays import ArrayCase, ItemTally, array_case
 from constrain.schema.document import Need, Place
 from constrain.schema.evaluation import NO_ITEMS, EvaluatedItems
@@ -24,14 +23,11 @@ def array_cases(
 
     Raises:
         SchemaError: a keyword's value is malformed.
-        UnsupportedSchemaError: a keyword that is not supported.
     """
     schema, pointer, _ = place
-    if schema.get("uniqueItems", False) is not False and "uniqueItems" in keywords:
-        raise UnsupportedSchemaError(
-            "is not supported",
-            pointer=pointer, keyword="uniqueItems", value=schema["uniqueItems"],
-        )  # fmt: skip
+    unique = schema["uniqueItems"] if "uniqueItems" in keywords else False
+    if not isinstance(unique, bool):
+        raise malformed("uniqueItems", "true or false", place)
     shortest = count_of(place, "minItems", keywords) or 0
     longest = count_of(place, "maxItems", keywords)
     prefix: list[Need] = []
@@ -53,6 +49,7 @@ def array_cases(
         items = need_of(schema[rest_keyword], f"{pointer}/{rest_keyword}", place)
     count = len(prefix)
     case = array_case(prefix, items, shortest, longest, pointer)
+    case.unique = unique and (case.longest is None or case.longest > 1)
     tally = _contained(place, keywords) if "contains" in keywords else None
     if tally is not None and (tally.least > 0 or tally.most is not None):
         case.tallies = (tally,)

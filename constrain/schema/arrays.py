@@ -47,6 +47,7 @@ class ArrayCase:
         pointer: where it came from.
         tallies: how many items must be of a kind.
         evaluated: the items that were spoken of, for `unevaluatedItems`.
+        unique: no two items are equal.
     """
 
     prefix: tuple[Need, ...] = ()
@@ -56,6 +57,7 @@ class ArrayCase:
     pointer: str = ""
     tallies: tuple[ItemTally, ...] = ()
     evaluated: EvaluatedItems = NO_ITEMS
+    unique: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -90,6 +92,7 @@ def conjoin_arrays(a: ArrayCase, b: ArrayCase) -> ArrayCase:
     )
     case.tallies = a.tallies + tuple(tally for tally in b.tallies if tally not in a.tallies)
     case.evaluated = a.evaluated | b.evaluated
+    case.unique = (a.unique or b.unique) and (case.longest is None or case.longest > 1)
     return case
 
 

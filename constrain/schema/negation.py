@@ -120,6 +120,11 @@ def _products(
 
 def _not_array(case: ArrayCase, negate: NegateNeed) -> list[ArrayCase]:
     """Arrays that are too short, too long, have a failing item, or miss a tally."""
+    if case.unique:
+        reason = "'two items are equal', the complement, is not supported"
+        raise UnsupportedSchemaError(
+            reason, pointer=case.pointer, keyword="uniqueItems", value=True
+        )
     result = []
     failing = ItemTally(
         tuple(negate(need) for need in case.prefix),

@@ -343,6 +343,11 @@ class Builder:
         if case is ANY_ARRAY:
             self._taken.add(ANY_RULE)
             return self._shared.array
+        if case.tallies and case.unique:
+            reason = "is not supported where items are counted (contains, or a complement)"
+            raise UnsupportedSchemaError(
+                reason, pointer=case.pointer, keyword="uniqueItems", value=True
+            )
         if case.tallies:
             return JsonArray(
                 min_items=case.shortest,
@@ -360,7 +365,9 @@ class Builder:
             )
         prefix = tuple(self._node(need, depth + 1) for need in case.prefix)
         items = None if case.items is NEVER else self._node(case.items, depth + 1)
-        return JsonArray(prefix, items, case.shortest, case.longest, case.pointer)
+        return JsonArray(
+            prefix, items, case.shortest, case.longest, case.pointer, unique=case.unique
+        )
 
 
 def build(document: Document, form: JsonForm) -> Grammar:

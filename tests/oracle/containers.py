@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from constrain.grammar import ir
 from tests.oracle import alphabet, characters, json_string
+from tests.oracle.equality import can_differ, value_of
 from tests.oracle.layout import LAYOUTS
 
 
@@ -23,7 +24,8 @@ class State(NamedTuple):
     Attributes:
         stage: "open" (nothing yet), "first" (after the bracket), "next" (after a comma),
             "colon", "value", "after" (a member) or "done".
-        seen: decoded keys in an object; None stands for a key not known yet.
+        seen: decoded keys in an object, values in an array of unique items; None stands for
+            one not known yet.
         n_members: members begun.
         value: the node that the value of the last key must match.
         settled: demands settled by members so far, as bits (`obliged`).
@@ -52,6 +54,9 @@ class Asked(Protocol):
 
     def possible(self, node: ir.Node, form: ir.JsonForm | None = None) -> bool:
         """Whether any text of `node` can be written."""
+
+    def values(self, node: ir.Node, form: ir.JsonForm, n_wanted: int) -> list[str]:
+        """Different values of a node, as many as are wanted or there are."""
 
 
 class Walk(Protocol):
@@ -145,12 +150,37 @@ class ArrayWalk(_Container):
         """The next item."""
         item = self._item(state.n_members)
         if item is not None:
-            yield Move(item, _to(State("after", n_members=state.n_members + 1)))
+            yield Move(item, self._after_item(state))
+
+    def _after_item(self, state: State) -> Callable[[str | None], State]:
+        """The state after an item; there is none after an item that repeats another."""
+
+        def after(text: str | None) -> State:
+            seen = state.seen
+            if self.case.unique:
+                value = None if text is None else value_of(text)
+                if value in seen:
+                    return State("dead")
+                seen = seen | {value}
+            return State("after", seen, state.n_members + 1)
+
+        return after
+
+    def wanted(self, state: State) -> int:
+        """How many values of an item are as good as all: some are used, some may be needed."""
+        return len(state.seen) + self.least + 2
+
+    def _differ(self, state: State, items: list[ir.Node | None], asked: Asked) -> bool:
+        if not self.case.unique:
+            return True
+        wanted = self.wanted(state)
+        choices = [asked.values(item, self.form, wanted) for item in items if item is not None]
+        return can_differ(choices, frozenset(value for value in state.seen if value is not None))
 
     def finishable(self, state: State, asked: Asked) -> bool:
         """Whether enough further items exist and none too many."""
-        if state.stage == "done":
-            return True
+        if state.stage in {"done", "dead"}:
+            return state.stage == "done"
         more = max(self.least - state.n_members, 1 if state.stage == "next" else 0)
         if self.most is not None and state.n_members + max(more, 0) > self.most:
             return False
@@ -158,8 +188,10 @@ class ArrayWalk(_Container):
             self._item(index)
             for index in range(state.n_members, state.n_members + max(more, 0))
         ]
-        return self.brackets_possible(state, max(more, 0), asked) and all(
-            item is not None and asked.possible(item, self.form) for item in items
+        return (
+            self.brackets_possible(state, max(more, 0), asked)
+            and all(item is not None and asked.possible(item, self.form) for item in items)
+            and self._differ(state, items, asked)
         )
 
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from constrain.grammar import ir
 from tests.oracle import alphabet, characters, json_string
-from tests.oracle.containers import ArrayWalk, ObjectWalk, State, Walk, written
-from tests.oracle.obliged import DemandingWalk, TalliedWalk
+from tests.oracle.containers import ArrayWalk, Move, ObjectWalk, State, Walk, written
+from tests.oracle.equality import texts_by_value, value_of
 from tests.oracle.layout import LAYOUTS
+from tests.oracle.obliged import DemandingWalk, TalliedWalk
 
 _viable_prefix = lru_cache(maxsize=10_000)(characters.viable_prefix)
 _HEX_ESCAPES = re.compile(r"\\u([0-9a-fA-F]{4})(?:\\u([0-9a-fA-F]{4}))?", re.ASCII)
@@ -71,6 +72,32 @@ def _marks_of_text(text: str) -> Iterable[int]:
         yield from (first, first + 1, second, second + 1, point, point + 1)
 
 
+@lru_cache(maxsize=100_000)
+def _texts_by_value(  # noqa: PLR0913  all that the answer depends on
+    rules: tuple[tuple[str, ir.Node], ...],
+    node: ir.Node,
+    begun: str,
+    form: ir.JsonForm,
+    ranges: alphabet.Ranges,
+    n_wanted: int,
+) -> list[str]:
+    """Texts of different values of a node that begin so; there must be few characters."""
+    letters = [chr(point) for low, high in ranges for point in range(low, high + 1)]
+    assert len(letters) < 100, "unique items need a small vocabulary"  # noqa: PLR2004
+
+    @cache
+    def ask(text: str) -> Recognizer:
+        return Recognizer(dict(rules), text, ranges)
+
+    return texts_by_value(
+        begun,
+        letters,
+        lambda text: ask(text).begins(node, 0, form),
+        lambda text: len(text) in ask(text).ends(node, 0, form),
+        n_wanted,
+    )
+
+
 class Recognizer:
     """Answers about one text.
 
@@ -117,6 +144,17 @@ class Recognizer:
         if not isinstance(node, ir.Rule | ir.JsonValue):
             return self._possible(node, form)
         return bool(self._settled("possible", node, len(self.text), form))
+
+    def values(self, node: ir.Node, form: ir.JsonForm, n_wanted: int) -> list[str]:
+        """Different values of a node, as many as are wanted or there are."""
+        return [value_of(text) for text in self._texts(node, "", form, n_wanted)]
+
+    def _texts(
+        self, node: ir.Node, begun: str, form: ir.JsonForm, n_wanted: int
+    ) -> list[str]:
+        """Texts of different values that begin so."""
+        rules = tuple(self.rules.items())
+        return _texts_by_value(rules, node, begun, form, tuple(self.letters), n_wanted)
 
     def _settled(
         self, kind: str, node: ir.Rule | ir.JsonValue, start: int, form: ir.JsonForm | None
@@ -354,7 +392,19 @@ class Recognizer:
 
     def _walk_begins(self, walk: Walk, start: int) -> bool:
         return any(
-            self.begins(move.part, place, walk.form) and walk.finishable(move.after(None), self)
+            self._move_begins(walk, state, move, place)
             for state, place in self._reached(walk, start)
             for move in walk.moves(state)
+        )
+
+    def _move_begins(self, walk: Walk, state: State, move: Move, place: int) -> bool:
+        if not self.begins(move.part, place, walk.form):
+            return False
+        is_value = isinstance(move.part, ir.JsonValue | ir.Rule)
+        if not (isinstance(walk, ArrayWalk) and walk.case.unique and is_value):
+            return walk.finishable(move.after(None), self)
+        begun = self.text[place:]
+        return any(
+            walk.finishable(move.after(text), self)
+            for text in self._texts(move.part, begun, walk.form, walk.wanted(state))
         )
