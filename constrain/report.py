@@ -13,6 +13,7 @@ from constrain.vocabulary import Vocabulary
 
 _HEADINGS: tuple[tuple[Treatment, str], ...] = (
     ("relaxed", "left out (the grammar allows more than the schema)"),
+    ("narrowed", "narrowed (the grammar allows less than the schema)"),
     ("annotation", "annotations (they constrain nothing)"),
     ("exact", "exact"),
 )

@@ -264,7 +264,8 @@ def _multiple(_: Any, divisor: Any, value: Any, __: Any) -> Any:
     shift = max(value.as_tuple().exponent, 0) if isinstance(value, Decimal) else 0
     # A walk may write 1e99999999: powers of ten are taken modulo what must divide them.
     value = Fraction(value if shift == 0 else value.scaleb(-shift)) * ratio.numerator
-    value *= pow(10, shift, ratio.denominator)
+    if shift:
+        value *= pow(10, shift, ratio.denominator)
     if value.denominator != 1 or value.numerator % ratio.denominator:
         yield jsonschema.ValidationError(f"{value} is not a multiple of {divisor}")
 

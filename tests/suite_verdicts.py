@@ -7,6 +7,8 @@ rule, computed from schema and instance, never by a list of names:
   integral numbers are spelled the other way (`1.0` for `1`, `1` for `1.0`).
 - `format asserted`: in the files that want `format` to be an annotation a valid instance is
   refused, and accepted by the schema without `format`.
+- `format narrowed`: a valid instance is refused under a format that leaves some texts out
+  (`FormatUse.left_out`), and accepted by the schema without `format`.
 - `content not asserted`: in draft 7's optional file that wants content keywords to be
   asserted (they may be, says the draft) an invalid instance is accepted.
 - `refused` and `accepted` are wrong verdicts.
@@ -29,6 +31,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7, DRAFT202012
 
 import constrain
+from constrain.schema.formats import format_use
 
 SUITE = Path(__file__).resolve().parents[2] / "shared" / "data" / "json-schema-test-suite"
 BASELINE = Path(__file__).with_name("suite_baseline.json")
@@ -42,6 +45,7 @@ CONTENT_FILE = "optional/content.json"
 EXACT, REFUSED, ACCEPTED = "exact", "refused", "accepted"
 TEXT_FORM = "text form"
 FORMAT_ASSERTED = "format asserted"
+FORMAT_NARROWED = "format narrowed"
 CONTENT = "content not asserted"
 
 
@@ -53,11 +57,13 @@ class Outcome:
         refused: file -> group -> the keyword and the reason of the compile error.
         differing: file -> group -> case -> its class, where it is not `exact`.
         counts: groups, groups that compile, and cases by class.
+        files: file -> its groups and those that compile.
     """
 
     refused: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     differing: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    files: dict[str, list[int]] = field(default_factory=dict)
 
 
 def is_here() -> bool:
@@ -165,9 +171,12 @@ def class_of(judge: Judge, case: dict[str, Any], schema: Any, name: str, draft: 
         return CONTENT if name == CONTENT_FILE and mentioned else ACCEPTED
     if any(judge.accepts(respelled(value, pointed=pointed)) for pointed in (False, True)):
         return TEXT_FORM
-    if name in FORMAT_FILES and Judge(without_format(schema), draft).accepts(value):
+    if not Judge(without_format(schema), draft).accepts(value):
+        return REFUSED
+    if name in FORMAT_FILES:
         return FORMAT_ASSERTED
-    return REFUSED
+    use = format_use(schema["format"])
+    return FORMAT_NARROWED if use is not None and use.left_out else REFUSED
 
 
 def outcome(draft: str) -> Outcome:
@@ -175,6 +184,8 @@ def outcome(draft: str) -> Outcome:
     result = Outcome()
     for name, group in groups(draft):
         result.counts["groups"] += 1
+        of_file = result.files.setdefault(name, [0, 0])
+        of_file[0] += 1
         title = group["description"]
         try:
             judge = Judge(group["schema"], draft)
@@ -184,6 +195,7 @@ def outcome(draft: str) -> Outcome:
             result.refused.setdefault(name, {})[title] = reason
             continue
         result.counts["compiled"] += 1
+        of_file[1] += 1
         for case in group["tests"]:
             found = class_of(judge, case, group["schema"], name, draft)
             result.counts[found] += 1
@@ -200,6 +212,7 @@ def baseline_of(outcomes: dict[str, Outcome]) -> dict[str, Any]:
             "counts": dict(sorted(found.counts.items())),
             "refused": found.refused,
             "differing": found.differing,
+            "files": found.files,
         }
         for draft, found in outcomes.items()
     }

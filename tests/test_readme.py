@@ -57,7 +57,7 @@ def test_the_blocks_without_a_model_print_what_they_say(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     said = re.findall(r"^ *print\(.*\)  # (.*)$", "".join(WITHOUT_MODEL), flags=re.MULTILINE)
-    assert len(said) == 5
+    assert len(said) == 7
     run_blocks(WITHOUT_MODEL)
     assert capsys.readouterr().out.splitlines() == said
 

@@ -70,6 +70,14 @@ def test_every_keyword_of_a_reached_schema_is_listed_with_its_place() -> None:
     ]
 
 
+def test_formats_that_leave_texts_out_are_listed_apart() -> None:
+    report = constrain.json_schema({"format": "hostname"}).report()
+    (use,) = report.treated("narrowed")
+    assert (use.pointer, use.keyword) == ("#", "format")
+    assert use.reason.startswith("'hostname' without A-labels")
+    assert constrain.json_schema({"format": "date"}).report().treated("exact")
+
+
 def test_siblings_of_a_reference_say_nothing_in_draft_7() -> None:
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",

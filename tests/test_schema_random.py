@@ -18,7 +18,7 @@ import constrain
 from tests.schema_chance import Oracle, SchemaMaker
 from tests.test_walks import FORMS, vocabulary, walk
 
-MOST_REFUSED = 0.03
+MOST_REFUSED = 0.05
 """Share of random schemas that may be unsupported or beyond a limit."""
 VALUES = 20
 """Values judged for each schema."""

@@ -13,7 +13,7 @@ from constrain.schema.formats import format_use
 from constrain.schema.reachable import Visit, reachable
 from constrain.schema.relaxing import Relaxation
 
-Treatment = OneWordOf["exact", "annotation", "relaxed"]
+Treatment = OneWordOf["exact", "narrowed", "annotation", "relaxed"]
 
 # They constrain nothing by themselves, and are obeyed.
 _OBEYED: Final = frozenset({
@@ -29,7 +29,8 @@ class KeywordUse:
     Attributes:
         pointer: JSON pointer of the schema it stands in.
         keyword: its name, known or not.
-        treatment: "exact": it means what the standard says; "annotation": it constrains
+        treatment: "exact": it means what the standard says; "narrowed": a format some of whose
+            texts are left out, since they are no regular language; "annotation": it constrains
             nothing; "relaxed": it is left out (`oneOf`: read as `anyOf`).
         reason: why it is not exact, or "".
     """
@@ -78,15 +79,20 @@ def _of_schema(visit: Visit, relaxed: dict[tuple[str, str], str]) -> Iterator[Ke
             elif keyword in scope.draft.keywords:
                 reason = "says nothing beside the keywords here"
             yield KeywordUse(pointer, keyword, "annotation", reason)
-        elif keyword == "format" and (reason := _why_annotation(schema["format"])):
-            yield KeywordUse(pointer, keyword, "annotation", reason)
+        elif keyword == "format":
+            yield _of_format(pointer, schema["format"])
         else:
             yield KeywordUse(pointer, keyword, "exact")
 
 
-def _why_annotation(name: str) -> str:
-    """Why a format asserts nothing; "" if it asserts something."""
+def _of_format(pointer: str, name: str) -> KeywordUse:
     use = format_use(name)
     if use is None:
-        return f"{shorten(name)} is not known"
-    return f"{shorten(name)} asserts nothing" if use.is_annotation else ""
+        return KeywordUse(pointer, "format", "annotation", f"{shorten(name)} is not known")
+    if use.is_annotation:
+        return KeywordUse(pointer, "format", "annotation", f"{shorten(name)} asserts nothing")
+    if use.left_out:
+        return KeywordUse(
+            pointer, "format", "narrowed", f"{shorten(name)} without {use.left_out}"
+        )
+    return KeywordUse(pointer, "format", "exact")
