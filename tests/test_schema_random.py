@@ -88,7 +88,7 @@ def test_no_verdict_differs_from_that_of_jsonschema(chance: Random) -> None:
     try:
         judge(chance, 6)
     except (constrain.UnsupportedSchemaError, constrain.LimitError):
-        assume(False)  # noqa: FBT003  hypothesis' own way to pass over an example
+        assume(False)
 
 
 @pytest.mark.timeout(3_000)

@@ -131,7 +131,7 @@ class Machine {
   uint32_t after_other_key(const ObjectSpec& spec, const uint32_t* state, uint32_t tag,
                            bool takes_short) const;
   uint32_t extras_cost(const ObjectSpec& spec, const uint32_t* state, const uint32_t* counts,
-                       uint32_t except, bool takes_short) const;
+                       uint32_t except, uint32_t n_new, bool takes_short) const;
   bool fits(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
   bool has_bits(const ObjectSpec& spec) const;
   Key open_other(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
