@@ -96,11 +96,13 @@ GRAMMARS = {
     "records": unique(SMALL),
     "all records": unique(SMALL, 4),
     "open records": unique(record(("a", ONE_OR_TWO, False), other=words("1"))),
-    "records of strings": unique(record(("a", ir.JsonValue(scalar=STRING), True)), 2),
+    "records of strings": unique(
+        record(("a", ir.JsonValue(scalar=ir.JsonString(ANY_TEXT)), True)), 2
+    ),
     "arrays": unique(nested(ONE_OR_TWO)),
     "all arrays": unique(nested(ONE_OR_TWO), 5),
     "arrays of two": unique(nested(ONE_OR_TWO, 2)),
-    "arrays of strings": unique(nested(ir.JsonValue(scalar=STRING))),
+    "arrays of strings": unique(nested(ir.JsonValue(scalar=ir.JsonString(ANY_TEXT)))),
     "plain arrays in it": unique(
         ir.JsonValue(arrays=(ir.JsonArray((), words("1"), 0, 2),)), form=FLEXIBLE
     ),

@@ -222,7 +222,7 @@ def conjoin_arrays(a: ArrayCase, b: ArrayCase) -> ArrayCase:
     )
 
 
-def array_case(  # noqa: PLR0913  the fields of the case
+def array_case(
     prefix: list[Need],
     items: Need,
     shortest: int,
