@@ -5,15 +5,18 @@ Three levels, each built on the next: `load(...).generate(prompt, Type)`; `compi
 """
 
 from constrain.automaton import CompiledGrammar, Matcher, check, compile
+from constrain.driver.guidance import Guidance
 from constrain.driver.model import Model, load
 from constrain.driver.result import Result
 from constrain.errors import (
+    CalibrationError,
     ConstrainError,
     DecodeError,
     GrammarError,
     LimitError,
     SchemaError,
     TokenRejectedError,
+    UnknownPathError,
     UnsatisfiableSchemaError,
     UnsupportedSchemaError,
     VocabularyError,
@@ -26,11 +29,13 @@ from constrain.sampling import Sampler, Sampling
 from constrain.vocabulary import Vocabulary
 
 __all__ = [
+    "CalibrationError",
     "CompiledGrammar",
     "ConstrainError",
     "DecodeError",
     "Grammar",
     "GrammarError",
+    "Guidance",
     "LimitError",
     "Limits",
     "Matcher",
@@ -40,6 +45,7 @@ __all__ = [
     "Sampling",
     "SchemaError",
     "TokenRejectedError",
+    "UnknownPathError",
     "UnsatisfiableSchemaError",
     "UnsupportedSchemaError",
     "Vocabulary",

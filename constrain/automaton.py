@@ -281,7 +281,7 @@ def check(grammar: Grammar, text: str | bytes) -> None:
             cannot stand, and what was expected there.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    matcher = compile(grammar, _bytes_vocabulary()).matcher()
+    matcher = compile(grammar, bytes_vocabulary()).matcher()
     if data:
         matcher.accept_bytes(data)
     if not matcher.is_accepting:
@@ -294,7 +294,8 @@ class _ByteTokens:
     vocabulary: Vocabulary | None = None
 
 
-def _bytes_vocabulary() -> Vocabulary:
+def bytes_vocabulary() -> Vocabulary:
+    """The vocabulary of the 256 bytes, without an end: for texts rather than tokens."""
     if _ByteTokens.vocabulary is None:
         _ByteTokens.vocabulary = Vocabulary([bytes([b]) for b in range(256)], end_ids=())
     return _ByteTokens.vocabulary

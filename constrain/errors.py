@@ -8,6 +8,8 @@ ConstrainError
 ├── VocabularyError (ValueError)           a token table cannot be read or used
 ├── LimitError (RuntimeError)              a resource limit was reached
 ├── TokenRejectedError (ValueError)        a token or byte the grammar does not allow here
+├── CalibrationError (ValueError)          a calibration, or what it is fitted to, is unfit
+├── UnknownPathError (KeyError)             an output has no such field
 └── DecodeError (RuntimeError)             the model or its context failed
 
 Each carries its data as attributes first; the message is made from them.
@@ -133,3 +135,26 @@ class TokenRejectedError(ConstrainError, ValueError):
 
 class DecodeError(ConstrainError, RuntimeError):
     """The model, its context or the decode loop failed; no token was emitted."""
+
+
+class CalibrationError(ConstrainError, ValueError):
+    """A calibration cannot be fitted, read or applied: the data or the file is unfit for it."""
+
+
+class UnknownPathError(ConstrainError, KeyError):
+    """An output has no field at this path.
+
+    Attributes:
+        path: what was asked for.
+        near: paths of the output that are spelled alike, or its first ones.
+    """
+
+    def __init__(self, path: str, reason: str, near: tuple[str, ...]) -> None:
+        self.path = path
+        self.near = near
+        hint = f"; there is {', '.join(near)}" if near else ""
+        super().__init__(f"{reason}{hint}")
+
+    def __str__(self) -> str:
+        """The message as it is; KeyError would quote it."""
+        return str(self.args[0])

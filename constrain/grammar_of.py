@@ -15,6 +15,8 @@ from constrain.schema import json_schema as grammar_of_schema
 
 if TYPE_CHECKING:
     from constrain.grammar.ir import Escapes, PropertyOrder, Whitespace
+    from constrain.schema import OnUnsupported
+    from constrain.schema.resources import Documents
 
 
 def json_schema(
@@ -22,6 +24,8 @@ def json_schema(
     whitespace: Whitespace = "bounded",
     property_order: PropertyOrder = "schema",
     escapes: Escapes = "minimal",
+    on_unsupported: OnUnsupported = "error",
+    registry: Documents | None = None,
 ) -> Grammar:
     """The grammar of the JSON texts that are valid for a schema.
 
@@ -33,6 +37,10 @@ def json_schema(
             `:` nothing or one space), "flexible" (all that RFC 8259 allows).
         property_order: "schema" (declared keys in the schema's order, then others) or "any".
         escapes: "minimal" (a character is escaped only where JSON demands it) or "any".
+        on_unsupported: "error", or "relax": what is not matched exactly is left out where that
+            allows more values and refuses none; `notes` and `report()` list what was.
+        registry: further schemas that references may name: a `referencing.Registry`, or a
+            mapping of URIs to schemas. Nothing is fetched; the metaschemas are always known.
 
     Raises:
         SchemaError: malformed; UnsupportedSchemaError: outside what is matched exactly;
@@ -40,7 +48,12 @@ def json_schema(
     """
     if isinstance(schema, dict | bool | str):
         return grammar_of_schema(
-            schema, whitespace=whitespace, property_order=property_order, escapes=escapes
+            schema,
+            whitespace=whitespace,
+            property_order=property_order,
+            escapes=escapes,
+            on_unsupported=on_unsupported,
+            registry=registry,
         )
     from constrain.grammar.python_types import is_python_type, to_schema
 
@@ -53,12 +66,16 @@ def json_schema(
         whitespace=whitespace,
         property_order=property_order,
         escapes=escapes,
+        on_unsupported=on_unsupported,
+        registry=registry,
     )
     return replace(grammar, target=python_type.adapter)
 
 
-def as_grammar(source: object, whitespace: Whitespace = "spaced") -> Grammar:
-    """`source` if it is a `Grammar`, else `json_schema(source, whitespace)`.
+def as_grammar(
+    source: object, whitespace: Whitespace = "spaced", registry: Documents | None = None
+) -> Grammar:
+    """`source` if it is a `Grammar`, else `json_schema(source, whitespace, registry=registry)`.
 
     This is what `generate` makes of its argument. Its white space is "spaced", one way to lay
     out each value: all of it is forced text, so a small record takes about half the model calls
@@ -71,4 +88,4 @@ def as_grammar(source: object, whitespace: Whitespace = "spaced") -> Grammar:
         return source
     if isinstance(source, Mapping) and not isinstance(source, dict):
         source = dict(source)
-    return json_schema(source, whitespace)
+    return json_schema(source, whitespace, registry=registry)

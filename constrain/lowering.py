@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _TEXT = 0
 _UNIVERSE: dict[ir.Escapes, int] = {"minimal": 1, "any": 2}
 _UNBOUNDED = -1
+_WHEN_FULL = 2**31
 _MAX_DIVISOR = 2**63
 
 
@@ -202,7 +203,7 @@ class Lowering:
         if node.divisor >= _MAX_DIVISOR:
             what = "divisor"
             raise LimitError(what, node.divisor, _MAX_DIVISOR - 1)
-        return self.kernel.multiple(node.divisor)
+        return self.kernel.multiple(node.divisor, node.places)
 
     # Each key is the type its method takes; one type for the whole table cannot say so.
     _BUILDERS: ClassVar[dict[type[ir.Node], Callable[[Lowering, Any, int], int]]] = {
@@ -265,20 +266,52 @@ class Lowering:
     def _object(self, case: ir.JsonObject, form: int) -> int:
         value = self._value
         properties = [
-            (p.name.encode(), value(p.value, form), p.required) for p in case.properties
-        ]
-        others: list[tuple[int, int]] = []
+            (p.name.encode(), value(p.value, form), p.required, self._ways(p.ways, form),
+             p.absent)
+            for p in case.properties
+        ]  # fmt: skip
+        others: list[tuple[int, int, list[tuple[int, int]]]] = []
         universe = self._universes[form]
+        ways = iter(case.ways)
         if case.additional is not None:
             key = _UNBOUNDED if case.key is None else self._expression(case.key, universe)
-            others.append((key, value(case.additional, form)))
+            of_class = self._ways(next(ways, ()), form)
+            others.append((key, value(case.additional, form), of_class))
         for key_node, node in case.others:
-            others.append((self._expression(key_node, universe), value(node, form)))
-        most = _UNBOUNDED if case.max_properties is None else case.max_properties
-        return self.kernel.object(form, properties, others, case.min_properties, most)
+            of_class = self._ways(next(ways, ()), form)
+            others.append((self._expression(key_node, universe), value(node, form), of_class))
+        return self.kernel.object(
+            form,
+            properties,
+            others,
+            case.min_properties,
+            _bound(case.max_properties),
+            [(demand.under, _bound(demand.over)) for demand in case.demands],
+        )
+
+    def _ways(self, ways: tuple[ir.Way, ...], form: int) -> list[tuple[int, int]]:
+        return [
+            (self._value(way.value, form), _WHEN_FULL if way.when_full else way.settles)
+            for way in ways
+        ]
 
     def _array(self, case: ir.JsonArray, form: int) -> int:
         prefix = [self._value(item, form) for item in case.prefix]
         items = _UNBOUNDED if case.items is None else self._value(case.items, form)
-        most = _UNBOUNDED if case.max_items is None else case.max_items
-        return self.kernel.array(form, prefix, items, case.min_items, most, case.unique)
+        tallies = [(t.min, _bound(t.max), t.under, _bound(t.over)) for t in case.tallies]
+        ways = [self._ways(of_item, form) for of_item in case.ways]
+        return self.kernel.array(
+            form,
+            prefix,
+            items,
+            case.min_items,
+            _bound(case.max_items),
+            tallies,
+            ways,
+            case.unique,
+        )
+
+
+def _bound(most: int | None) -> int:
+    """An upper bound as the kernel takes it."""
+    return _UNBOUNDED if most is None else most

@@ -1,10 +1,9 @@
-"""Classification: the answer is one of a few labels, and nothing else.
+"""Classification: how probable each of a few labels is as the model's answer, exactly.
 
-Shows `constrain.choice` (the value is the text) and, with a weight for each label, how to lean
-towards one of them; and the probability that the model gave to its answer among the labels.
+Shows `model.classify`: the prompt is read once, no text is written, and the probabilities are
+those of the labels' tokens. With a prior, what the model says without any review is divided
+out; below the threshold there is no label.
 """
-
-import math
 
 import constrain
 
@@ -18,21 +17,19 @@ SHOTS = (
     "Review: The screen was cracked, never again.\nMood: negative\n\n"
     "Review: It is a blue cup with a handle.\nMood: neutral\n\n"
 )
-LABELS = ("positive", "negative", "neutral")
+# label -> text after the prompt; models learn words with the space before them
+LABELS = {"positive": " positive", "negative": " negative", "neutral": " neutral"}
 
 
 def main() -> None:
-    """Print a label for each review, with its probability."""
+    """Print a label for each review, without and with the prior, and its probability."""
     model = constrain.load()
-    plain = constrain.choice(LABELS)
-    leaning = constrain.choice({"positive": 0.0, "negative": 0.0, "neutral": 1.5})
-    sampling = constrain.Sampling(temperature=0.0)  # the likeliest label
     for review in REVIEWS:
-        prompt = f"{SHOTS}Review: {review}\nMood: "
-        for name, grammar in (("plain", plain), ("leaning", leaning)):
-            result = model.generate(prompt, grammar, sampling=sampling, max_tokens=16)
-            probability = math.exp(sum(result.masked_logprobs))
-            print(f"{name:8}{result.value:10}{probability:5.0%}  {review}")
+        prompt = f"{SHOTS}Review: {review}\nMood:"
+        for name, prior in (("plain", None), ("prior", f"{SHOTS}Review: \nMood:")):
+            result = model.classify(prompt, LABELS, prior=prior, threshold=0.5)
+            label = result.label or "unsure"
+            print(f"{name:6}{label:9}{result.confidence:5.0%}  {review}")
 
 
 if __name__ == "__main__":

@@ -273,6 +273,10 @@ def test_json_prints_the_whole_result(capsys: pytest.CaptureFixture[str]) -> Non
                 "logprob": -1.5,
                 "masked_logprob": -0.5,
                 "removed_mass": 0.25,
+                "n_allowed": 3,
+                "entropy": None,
+                "masked_entropy": None,
+                "alternatives": [],
             }
         ],
         "prompt_tokens": 4,
@@ -282,6 +286,7 @@ def test_json_prints_the_whole_result(capsys: pytest.CaptureFixture[str]) -> Non
             "decode_s": 0.0,
             "mask_s": 0.0,
             "sample_s": 0.0,
+            "measure_s": 0.0,
             "total_s": 0.5,
         },
     }
@@ -479,7 +484,7 @@ def test_check_of_an_absent_file_is_wrong_input(
     assert capsys.readouterr().err == "constrain: absent.json: No such file or directory\n"
 
 
-@pytest.mark.parametrize("command", ["generate", "check", "models"])
+@pytest.mark.parametrize("command", ["generate", "check", "classify", "calibrate", "models"])
 def test_the_examples_of_the_help_parse(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ import re
 import runpy
 import subprocess
 import sys
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -39,8 +40,8 @@ def printed(program: str) -> str:
     return done.stdout
 
 
-def test_there_are_four_programs_and_each_is_short() -> None:
-    assert PROGRAMS == ["chat.py", "classify.py", "order.py", "person.py"]
+def test_the_programs_are_known_and_each_is_short() -> None:
+    assert PROGRAMS == ["calibrate.py", "chat.py", "classify.py", "order.py", "person.py"]
     for program in PROGRAMS:
         lines = (EXAMPLES / program).read_text(encoding="utf-8").splitlines()
         assert len(lines) <= 60, program
@@ -87,10 +88,35 @@ def test_order_prints_its_items(program: str) -> None:
 
 @pytest.mark.parametrize("program", [pytest.param("classify.py", marks=needs_model)])
 def test_classify_prints_one_label_for_each_review(program: str) -> None:
-    line = re.compile(r"(plain  |leaning) +(positive|negative|neutral) + ?\d+%  \S.*")
+    line = re.compile(r"(plain|prior) (positive|negative|neutral|unsure) + ?\d+%  \S.*")
     lines = printed(program).splitlines()
     assert len(lines) == 6
     assert all(line.fullmatch(text) for text in lines), lines
+
+
+def test_the_reviews_are_labelled_evenly_and_each_is_its_own() -> None:
+    lines = (EXAMPLES / "reviews.jsonl").read_text(encoding="utf-8").splitlines()
+    reviews = [json.loads(line) for line in lines]
+    assert all(set(review) == {"text", "label"} for review in reviews)
+    assert len({review["text"] for review in reviews}) == len(reviews) >= 100
+    counts = Counter(review["label"] for review in reviews)
+    assert set(counts) == {"positive", "negative", "neutral"}
+    assert len(set(counts.values())) == 1
+    assert "{text}" in (EXAMPLES / "reviews.prompt.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("program", [pytest.param("calibrate.py", marks=needs_model)])
+def test_calibrate_prints_two_tables(program: str) -> None:
+    pytest.importorskip("sklearn")
+    model, platt = printed(program).rstrip("\n").split("\n\n")
+    head = re.compile(r"[\w ,]+: (\d+)% right, log loss (\d\.\d\d), calibration error [\d.]+%")
+    before, after = (head.fullmatch(part.splitlines()[0]) for part in (model, platt))
+    assert before is not None
+    assert after is not None
+    assert float(after[2]) < float(before[2])
+    for part in (model, platt):
+        rows = [line.split() for line in part.splitlines()[2:]]
+        assert sum(int(row[3]) for row in rows) == 120
 
 
 @pytest.mark.parametrize("program", [pytest.param("chat.py", marks=needs_model)])

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import constrain
@@ -30,6 +30,18 @@ def test_the_crossing_vocabulary_is_closed_under_bytes() -> None:
     assert sum(allowed_tokens(grammar, tokens, b"", [len(tokens) - 1])) == 1
 
 
+def walk_within_limits(
+    grammar: ir.Grammar, tokens: tuple[bytes, ...], chance: random.Random, most_bytes: int
+) -> None:
+    """Six steps. Rules that repeat themselves ambiguously may have too many stacks for them
+    (see test_matcher_recursion), which is an error and no mask."""
+    try:
+        Lockstep(grammar, tokens).walk(chance, 6, most_bytes)
+    except constrain.LimitError as error:
+        assume(error.what != "threads")
+        raise
+
+
 @SLOW_ORACLE
 @given(strategies.grammars("ab"), strategies.token_lists("ab"), SEEDS)
 def test_masks_of_text_grammars_are_the_oracles(
@@ -39,7 +51,7 @@ def test_masks_of_text_grammars_are_the_oracles(
         with pytest.raises(constrain.ConstrainError):
             constrain.compile(grammar, constrain.Vocabulary(tokens, [len(tokens) - 1]))
         return
-    Lockstep(grammar, tokens).walk(chance, 6, 10)
+    walk_within_limits(grammar, tokens, chance, 10)
 
 
 @SLOW_ORACLE
@@ -48,7 +60,7 @@ def test_masks_are_the_oracles_where_tokens_hold_parts_of_characters(
     grammar: ir.Grammar, tokens: tuple[bytes, ...], chance: random.Random
 ) -> None:
     if can_be_written(grammar, tokens):
-        Lockstep(grammar, tokens).walk(chance, 6, 12)
+        walk_within_limits(grammar, tokens, chance, 12)
 
 
 @SLOW_ORACLE

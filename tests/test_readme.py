@@ -57,7 +57,7 @@ def test_the_blocks_without_a_model_print_what_they_say(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     said = re.findall(r"^ *print\(.*\)  # (.*)$", "".join(WITHOUT_MODEL), flags=re.MULTILINE)
-    assert len(said) == 5
+    assert len(said) == 7
     run_blocks(WITHOUT_MODEL)
     assert capsys.readouterr().out.splitlines() == said
 
@@ -137,6 +137,8 @@ BINDING = {
     "dependentRequired": {"dependentRequired": {"a": ["b"]}},
     "dependentSchemas": {"dependentSchemas": {"a": {"maxProperties": 1}}},
     "contains": {"contains": {"type": "null"}},
+    "minContains": {"contains": {"type": "null"}, "minContains": 2},
+    "maxContains": {"contains": {"type": "null"}, "maxContains": 2},
     "uniqueItems": {"uniqueItems": True},
     "unevaluatedItems": {"unevaluatedItems": False},
     "unevaluatedProperties": {"unevaluatedProperties": False},
@@ -175,23 +177,16 @@ def test_a_keyword_is_supported_as_the_table_says(keyword: str, support: str) ->
 
 SEVEN = {f"^{letter}": {"const": letter} for letter in "abcdefg"}
 SIX = {f"^{letter}": {"const": letter} for letter in "abcdef"}
-ITEM_IS_NOT_SO = {"not": {"items": {"type": "null"}}}
-BRANCHES = [{"items": {"type": kind}, "type": "array"} for kind in ("null", "boolean")]
 
 
 @pytest.mark.parametrize(
     ("supported", "error"),
     [
         ({"pattern": "^(a|b)$"}, {"pattern": r"^(a|b)\1$"}),
-        ({"multipleOf": 7}, {"multipleOf": 1.5}),
-        ({"multipleOf": 0.0125}, {"multipleOf": 0.3}),
-        ({"multipleOf": 0.0001}, {"multipleOf": 0.00001}),
-        ({"type": "integer", "multipleOf": 1.5}, {"type": "number", "multipleOf": 1.5}),
+        ({"multipleOf": 2**63 - 1}, {"multipleOf": 2**63 + 1}),
         ({"patternProperties": SIX}, {"patternProperties": SEVEN}),
         ({"patternProperties": {"(a|b)": False}}, {"patternProperties": {r"(a|b)\1": False}}),
-        ({"maxItems": 16, **ITEM_IS_NOT_SO}, {"maxItems": 17, **ITEM_IS_NOT_SO}),
-        ({"not": {"properties": {"a": False}}}, {"not": {"additionalProperties": False}}),
-        ({"oneOf": BRANCHES, "maxItems": 16}, {"oneOf": BRANCHES}),
+        ({"not": {"uniqueItems": False, "type": "null"}}, {"not": {"uniqueItems": True}}),
     ],
 )
 def test_support_ends_where_the_table_says(
@@ -203,24 +198,25 @@ def test_support_ends_where_the_table_says(
 
 
 def named_formats(beginning: str) -> list[str]:
-    sentence = re.search(rf"{beginning}: (.*?)\.( |$)", README, flags=re.MULTILINE)
+    sentence = re.search(rf"{beginning}: (.*?)\. ", README, flags=re.MULTILINE)
     assert sentence is not None
     return re.findall(r"`([a-z0-9-]+)`", sentence[1])
 
 
-@pytest.mark.parametrize("name", named_formats("Formats asserted"))
+EXACT_FORMATS = named_formats("Every format of the standard is asserted. Exact")
+PARTIAL_FORMATS = re.findall(
+    r"^\| `([a-z-]+)` \|", README.partition("| format | left out |")[2].partition("\n\n")[0], re.M
+)
+
+
+@pytest.mark.parametrize("name", [*EXACT_FORMATS, *PARTIAL_FORMATS, "int32", "int64"])
 def test_an_asserted_format_refuses_a_wrong_value(name: str) -> None:
-    kind, wrong = ("integer", str(2**63)) if name.startswith("int") else ("string", '"%"')
+    wrong = {"int32": str(2**31), "int64": str(2**63), "regex": '"("'}.get(name, '"%"')
+    kind = "integer" if name.startswith("int") else "string"
     grammar = constrain.json_schema({"type": kind, "format": name})
-    assert grammar.notes == ()
+    assert bool(grammar.notes) == (name in PARTIAL_FORMATS)
     with pytest.raises(constrain.TokenRejectedError):
         constrain.check(grammar, wrong)
-
-
-@pytest.mark.parametrize("name", named_formats("Errors"))
-def test_a_format_that_is_not_supported_is_an_error(name: str) -> None:
-    with pytest.raises(constrain.UnsupportedSchemaError):
-        constrain.json_schema({"type": "string", "format": name})
 
 
 def test_every_path_it_names_exists() -> None:

@@ -39,6 +39,29 @@ VOCABULARY = Vocabulary([b"JSON", b" JSON", b"JS", b"ON", b"x", b"x", b"<end>"],
         ("seed", -1),
         ("seed", 2**64),
         ("seed", 1.0),
+        ("dynamic_temperature_range", -0.1),
+        ("dynamic_temperature_exponent", 0.0),
+        ("top_n_sigma", -1.0),
+        ("top_n_sigma", math.nan),
+        ("xtc_probability", 1.1),
+        ("xtc_threshold", 0.0),
+        ("mirostat", 3),
+        ("mirostat", True),
+        ("mirostat_tau", 0.0),
+        ("mirostat_eta", 0),
+        ("dry_multiplier", -1.0),
+        ("dry_base", 0.9),
+        ("dry_allowed_length", 0),
+        ("dry_window", -2),
+        ("dry_breakers", ("",)),
+        ("dry_breakers", "abc"),
+        ("banned", "word"),
+        ("banned", ("a", "")),
+        ("banned", ("\ud800",)),
+        ("penalize_structure", 1),
+        ("order", "top_k"),
+        ("order", ("top_k", "heat")),
+        ("order", ("top_k", "top_k")),
         ("logit_bias", [1, 2]),
         ("logit_bias", {"": 1.0}),
         ("logit_bias", {1.5: 1.0}),
@@ -57,9 +80,36 @@ def test_limits_of_the_ranges_are_taken() -> None:
     Sampling(top_p=1e-9, logit_bias={0: -math.inf}, seed=2**64 - 1)
 
 
+def test_order_has_every_step_that_is_on_and_mirostat_last() -> None:
+    Sampling(order=("top_k",))
+    with pytest.raises(ValueError, match=r"order.*lacks min_p, xtc"):
+        Sampling(order=("top_k",), min_p=0.1, xtc_probability=0.5)
+    with pytest.raises(ValueError, match=r"order.*mirostat last"):
+        Sampling(order=("mirostat", "top_k"))
+    chosen = Sampling(order=("min_p", "temperature"), temperature=0.5, min_p=0.1)
+    assert chosen.steps == ("min_p", "temperature")
+
+
+def test_the_default_order_is_the_documented_one() -> None:
+    on = Sampling(
+        temperature=0.5,
+        top_n_sigma=1,
+        top_k=1,
+        top_p=0.5,
+        min_p=0.5,
+        typical_p=0.5,
+        xtc_probability=0.5,
+        mirostat=2,
+    )
+    assert " ".join(on.steps) == (
+        "temperature top_n_sigma top_k top_p min_p typical_p xtc mirostat"
+    )
+    assert Sampling().steps == ()
+
+
 def test_settings_compare_hash_and_pickle_by_value() -> None:
-    a = Sampling(temperature=0.5, logit_bias={"a": 1.0})
-    b = Sampling(temperature=0.5, logit_bias={"a": 1.0})
+    a = Sampling(temperature=0.5, logit_bias={"a": 1.0}, banned=["x"])  # type: ignore[arg-type]  # a list is taken too
+    b = Sampling(temperature=0.5, logit_bias={"a": 1.0}, banned=("x",))
     assert a == b
     assert hash(a) == hash(b)
     assert pickle.loads(pickle.dumps(a)) == a  # noqa: S301 - our own bytes

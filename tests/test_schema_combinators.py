@@ -231,28 +231,6 @@ def test_an_empty_conjunction_is_unsatisfiable() -> None:
         json_schema({"oneOf": [True, {}]})
 
 
-@pytest.mark.parametrize(
-    ("schema", "keyword"),
-    [
-        ({"not": {"additionalProperties": {"type": "null"}}}, "not"),
-        ({"not": {"items": {"type": "null"}}}, "not"),
-        (
-            {
-                "oneOf": [
-                    {"additionalProperties": False},
-                    {"additionalProperties": {"type": "null"}},
-                ]
-            },
-            "oneOf",
-        ),
-    ],
-)
-def test_complements_without_a_case_are_unsupported(schema: Any, keyword: str) -> None:
-    with pytest.raises(UnsupportedSchemaError) as caught:
-        json_schema({"items": schema})
-    assert (caught.value.pointer, caught.value.keyword) == ("#/items", keyword)
-
-
 def test_a_negated_recursive_schema_ends() -> None:
     schema = {
         "$defs": {"t": {"required": ["v"], "properties": {"n": {"$ref": "#/$defs/t"}}}},

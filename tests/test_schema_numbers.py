@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constrain.errors import SchemaError, UnsatisfiableSchemaError, UnsupportedSchemaError
+from constrain.errors import SchemaError, UnsatisfiableSchemaError
 from constrain.grammar.ir import JsonValue, Node
 from constrain.schema import json_schema
 from constrain.schema.decimals import ceiling, exact, floor, plain
@@ -159,19 +159,6 @@ def test_random_bounds_agree_with_exact_arithmetic(
             assert matches(node, spelled) == is_allowed(case, spelled), spelled
 
 
-@given(st.integers(1, 60), st.sampled_from([1, 2, 4, 5, 10, 25, 100]), st.integers(-500, 500))
-def test_multiples_agree_with_exact_arithmetic(step: int, scale: int, number: int) -> None:
-    fraction = Fraction(step, scale)
-    case = NumberCase(multiple=(fraction.numerator, fraction.denominator))
-    node = number_text(case)
-    if node is None:
-        return
-    for shift in (1, 10, 100, 1000):
-        text = format(Decimal(number) / shift, "f")
-        for spelled in (text, text + "0", text + ".0"):
-            assert matches(node, spelled) == is_allowed(case, spelled), spelled
-
-
 @given(
     st.integers(-60, 60),
     st.integers(-60, 60),
@@ -293,12 +280,6 @@ def test_malformed_number_keywords_are_named(schema: dict[str, object], keyword:
     with pytest.raises(SchemaError) as caught:
         json_schema({"properties": {"a": schema}})
     assert (caught.value.pointer, caught.value.keyword) == ("#/properties/a", keyword)
-
-
-def test_a_divisor_that_fractions_do_not_decide_is_unsupported() -> None:
-    with pytest.raises(UnsupportedSchemaError, match="multipleOf") as caught:
-        json_schema({"type": "number", "multipleOf": 0.3})
-    assert caught.value.value == 0.3
 
 
 def test_a_range_without_a_number_is_unsatisfiable() -> None:

@@ -19,6 +19,7 @@ from tests.vocabularies import single_bytes, with_end
 
 COMPACT = ir.JsonForm("compact", "any", "any")
 STRING = ir.JsonString(ANY_TEXT, "any")
+LETTERS_ALONE = ir.JsonString(ir.Repeat(ir.Chars(((0x61, 0x62),))))
 DIGITS = ir.Repeat(ir.Chars(((0x30, 0x39),)), 1)
 DECIMAL = ir.Sequence(
     (
@@ -102,7 +103,7 @@ GRAMMARS = {
     "arrays": unique(nested(ONE_OR_TWO)),
     "all arrays": unique(nested(ONE_OR_TWO), 5),
     "arrays of two": unique(nested(ONE_OR_TWO, 2)),
-    "arrays of strings": unique(nested(ir.JsonValue(scalar=ir.JsonString(ANY_TEXT)))),
+    "arrays of strings": unique(nested(ir.JsonValue(scalar=LETTERS_ALONE))),
     "plain arrays in it": unique(
         ir.JsonValue(arrays=(ir.JsonArray((), words("1"), 0, 2),)), form=FLEXIBLE
     ),
@@ -137,8 +138,8 @@ def test_masks_are_the_oracles(name: str) -> None:
     grammar = GRAMMARS[name]
     tokens = FEW_TOKENS if has_parts(grammar) else TOKENS
     assert can_be_written(grammar, tokens)
-    most_bytes = 12 if name in SLOW else 18
-    for seed in range(2 if name in SLOW else 4):
+    most_bytes = 9 if name in SLOW else 18
+    for seed in range(1 if name in SLOW else 4):
         Lockstep(grammar, tokens).walk(random.Random(seed), 5, most_bytes)
 
 

@@ -97,6 +97,9 @@ class ToyModel:
         del self.held[sequence][n_tokens:]
         return n_tokens
 
+    def copy(self, source: int, target: int) -> None:
+        self.held[target] = self.held[source].copy()
+
     def logits(self, held: tuple[int, ...]) -> Logits:
         """The logits after these tokens."""
         seed = [len(held), *held]

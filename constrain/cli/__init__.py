@@ -1,4 +1,4 @@
-"""The command line: `constrain generate`, `constrain check` and `constrain models`.
+"""The command line: `constrain generate`, `check`, `explain`, `classify` and so on.
 
 Output alone goes to standard output; progress, notes and errors go to standard error, an error
 as one line `constrain: ...` without a traceback. Exit statuses: 0 done, 1 the checked text does
@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from constrain.cli import check, generate, models
+from constrain.cli import calibrate, check, classify, explain, generate, models
 from constrain.cli.arguments import build_parser
 from constrain.cli.inputs import UsageError
 from constrain.cli.terminal import INTERRUPTED, report
@@ -33,7 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; None: those of this process.
     """
     options = build_parser().parse_args(arguments)
-    commands = {"generate": generate.run, "check": check.run, "models": models.run}
+    commands = {
+        "generate": generate.run,
+        "check": check.run,
+        "explain": explain.run,
+        "classify": classify.run,
+        "calibrate": calibrate.run,
+        "models": models.run,
+    }
     try:
         status = commands[options.command](options)
         sys.stdout.flush()

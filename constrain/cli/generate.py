@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import constrain
+from constrain.cli.distribution_arguments import account_of, distribution_of, note_of
 from constrain.cli.inputs import (
     STANDARD_INPUT,
     UsageError,
@@ -15,8 +18,10 @@ from constrain.cli.inputs import (
     read_text,
     without_final_newline,
 )
-from constrain.cli.terminal import INTERRUPTED, report
+from constrain.cli.sampling_arguments import sampling_of
+from constrain.cli.terminal import INTERRUPTED, report, table
 from constrain.errors import ConstrainError
+from constrain.logprobs.shown_text import cut, percent
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -24,8 +29,10 @@ if TYPE_CHECKING:
 
     from constrain.driver.result import Result, Step
     from constrain.grammar.ir import Grammar
+    from constrain.logprobs import Alternative, Field
 
-_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed")
+_SHOWN = 40  # characters of a value in the table
+_N_RUNNERS_UP = 3
 
 
 def run(options: Namespace) -> int:
@@ -43,16 +50,24 @@ def run(options: Namespace) -> int:
         raise UsageError(
             "--stream prints text as it comes, --json one object at the end: choose one"
         )
+    if options.report is not None:
+        _check_writable(options.report)
     grammar = grammar_of(options)
-    sampling = _sampling(options)
+    sampling = sampling_of(options)
+    distribution = distribution_of(options)
     if not options.quiet:
         for note in grammar.notes:
             report(f"note: {note}")
     prompt = _prompt(options)
     model = _load(options)
-    limits = {} if options.max_tokens is None else {"max_tokens": options.max_tokens}
+    given = {"max_tokens": options.max_tokens, "top_logprobs": options.top_logprobs}
+    limits = {name: value for name, value in given.items() if value is not None}
+    limits |= distribution
     if not options.quiet:
         report("reading the prompt")
+    if options.faithful is not None:
+        _print(model.generate(prompt, grammar, sampling=sampling, **limits), grammar, options)
+        return 0
     with model.stream(prompt, grammar, sampling=sampling, **limits) as stream:
         try:
             _write_pieces(stream, printed=options.stream)
@@ -86,9 +101,56 @@ def _print(result: Result, grammar: Grammar, options: Namespace) -> None:
     if options.stream:
         print()
     elif options.json:
-        print(as_json(result, grammar))
+        print(as_json(result, grammar, fields=options.fields))
     else:
         print(result.text)
+    if options.fields and not options.json:
+        sys.stdout.flush()
+        print(fields_table(result.fields()), file=sys.stderr)
+    if result.faithful is not None and not options.quiet and not options.json:
+        sys.stdout.flush()
+        report(note_of(result.faithful))
+    if options.report is not None:
+        page = result.html_report("constrain generate")
+        Path(options.report).write_text(page, encoding="utf-8")
+        if not options.quiet:
+            report(f"wrote {options.report}")
+
+
+def _check_writable(path: str) -> None:
+    """Find out before a model is loaded that a report could not be written."""
+    if Path(path).is_dir():
+        raise UsageError(f"--report {path}: is a folder; name a file")
+    if not Path(path).absolute().parent.is_dir():
+        raise UsageError(f"--report {path}: there is no such folder")
+
+
+def fields_table(fields: Iterable[Field]) -> str:
+    """The whole and the values that hold no others; see `constrain.logprobs.fields`."""
+    heads = ("field", "value", "confidence", "lowest", "entropy", "else")
+    rows = [
+        (
+            cut(field.path, _SHOWN, from_start=True),
+            cut(field.text, _SHOWN),
+            percent(field.confidence),
+            percent(field.lowest),
+            "" if field.entropy is None else f"{field.entropy:.2f}",
+            _runners_up(field),
+        )
+        for field in fields
+        if field.is_leaf or field.path == "$"
+    ]
+    return table(heads, rows, "confidence lowest entropy")
+
+
+def _runners_up(field: Field) -> str:
+    if not field.is_leaf:
+        return ""
+    shown = []
+    for other in field.runners_up[:_N_RUNNERS_UP]:
+        text = other.text if other.complete else f"{other.text}…"
+        shown.append(f"{cut(text, _SHOWN, from_start=True)} {percent(other.probability)}")
+    return ", ".join(shown)
 
 
 def _prompt(options: Namespace) -> str | list[dict[str, str]]:
@@ -106,17 +168,6 @@ def _prompt(options: Namespace) -> str | list[dict[str, str]]:
     return [*system, {"role": "user", "content": text}]
 
 
-def _sampling(options: Namespace) -> constrain.Sampling:
-    """The sampling options that were given; the others keep their defaults."""
-    given = {name: getattr(options, name) for name in _SAMPLING}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    biases = [*options.logit_bias, *options.logit_bias_id]
-    try:
-        return constrain.Sampling(logit_bias=dict(biases), **chosen)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
 def _load(options: Namespace) -> constrain.Model:
     given = {"n_ctx": options.context, "n_threads": options.threads}
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -125,8 +176,8 @@ def _load(options: Namespace) -> constrain.Model:
     return constrain.load(options.model, **chosen)
 
 
-def as_json(result: Result, grammar: Grammar) -> str:
-    """The whole result as one JSON object.
+def as_json(result: Result, grammar: Grammar, *, fields: bool = False) -> str:
+    """The whole result as one JSON object, on request with what is known about each field.
 
     `value` of a JSON grammar is the generated text itself, so numbers keep all their digits.
     """
@@ -139,6 +190,10 @@ def as_json(result: Result, grammar: Grammar) -> str:
         "model_calls": result.n_model_calls,
         "timings": asdict(result.timings),
     }
+    if result.faithful is not None:
+        rest["faithful"] = account_of(result.faithful)
+    if fields:
+        rest["fields"] = [_field(field) for field in result.fields()]
     return f'{{"value": {value}, {json.dumps(rest, ensure_ascii=False)[1:]}'
 
 
@@ -150,7 +205,42 @@ def _token(step: Step) -> dict[str, Any]:
         "logprob": step.logprob,
         "masked_logprob": step.masked_logprob,
         "removed_mass": step.removed_mass,
+        "n_allowed": step.n_allowed,
+        "entropy": step.entropy,
+        "masked_entropy": step.masked_entropy,
+        "alternatives": [_alternative(item) for item in step.alternatives],
     }
+
+
+def _alternative(item: Alternative) -> dict[str, Any]:
+    return {
+        "id": item.token_id,
+        "text": item.data.decode("utf-8", "backslashreplace"),
+        "allowed": item.allowed,
+        "logprob": _finite(item.logprob),
+        "masked_logprob": _finite(item.masked_logprob),
+    }
+
+
+def _field(field: Field) -> dict[str, Any]:
+    return {
+        "path": field.path,
+        "text": field.text,
+        "start": field.start,
+        "end": field.end,
+        "confidence": field.confidence,
+        "logprob": field.logprob,
+        "lowest": field.lowest,
+        "entropy": field.entropy,
+        "tokens": field.n_tokens,
+        "decided_at": field.decided_at,
+        "runners_up": [asdict(other) for other in field.runners_up],
+    }
+
+
+def _finite(number: float | None) -> float | None:
+    """The number, if JSON can say it; a logit of -inf has no other log-probability."""
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _report_partial(text: str, *, printed: bool) -> None:

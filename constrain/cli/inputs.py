@@ -77,6 +77,7 @@ def grammar_of(options: Namespace) -> Grammar:
         "whitespace": options.whitespace,
         "property_order": options.property_order,
         "escapes": options.escapes,
+        "on_unsupported": "relax" if "relax" in options and options.relax else "error",
     }
     if options.type is not None:
         return constrain.json_schema(_imported(options.type), **form)

@@ -44,6 +44,16 @@ class SequenceCache:
         self._reuse = reuse
         self._held: list[list[int]] = [[] for _ in range(model.n_sequences)]
 
+    @property
+    def n_sequences(self) -> int:
+        """Sequences that can be held at the same time."""
+        return self.model.n_sequences
+
+    @property
+    def n_calls(self) -> int:
+        """Evaluations of the network so far."""
+        return self.model.n_calls
+
     def held(self, sequence: int) -> tuple[int, ...]:
         """The tokens a sequence holds."""
         return tuple(self._held[sequence])
@@ -57,14 +67,31 @@ class SequenceCache:
             return 0
         return min(common_prefix(self._held[sequence], token_ids), len(token_ids) - 1)
 
-    def restart(self, sequence: int, token_ids: Sequence[int]) -> Piece:
-        """Make a sequence ready to hold `token_ids`: the piece that is left to decode."""
-        kept = self._cut(sequence, self.shared(sequence, token_ids))
-        return Piece(sequence, kept, token_ids[kept:])
+    def restart(
+        self, sequence: int, token_ids: Sequence[int], forced: Sequence[int] = ()
+    ) -> Piece:
+        """Make a sequence ready to hold a prompt and what is forced after it.
+
+        Returns:
+            The piece that is left to decode.
+        """
+        wanted = [*token_ids, *forced]
+        kept = self._cut(sequence, self.shared(sequence, wanted))
+        return Piece(sequence, kept, wanted[kept:])
 
     def extend(self, sequence: int, token_ids: Sequence[int]) -> Piece:
         """The piece that appends `token_ids` to a sequence."""
         return Piece(sequence, len(self._held[sequence]), token_ids)
+
+    def copy(self, source: int, target: int) -> None:
+        """Make a sequence hold what another one holds."""
+        self._held[target].clear()  # first: interrupted, the model holds more than is noted
+        self.model.copy(source, target)
+        self._held[target].extend(self._held[source])
+
+    def drop(self, sequence: int) -> None:
+        """Make a sequence hold nothing."""
+        self._cut(sequence, 0)
 
     def feed(self, pieces: Sequence[Piece]) -> list[Logits]:
         """Decode the pieces.

@@ -20,16 +20,22 @@ import numpy as np
 from constrain.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from constrain.driver.branches import Node
     from constrain.driver.protocol import Logits, Piece
+
+    _Token = tuple[int, int, Sequence[int], bool]  # id, position, its sequences, wanted
 
 # Tokens that llama.cpp puts through the network together, on a processor without GPU. From 64
 # on its attention works in tiles and rounds differently, so that logits depend on how a text
 # was split into calls (by up to 0.8 for SmolLM2, 500 tokens); below, they were equal in every
 # bit for all splits tried. Cost: none (500 tokens, one thread: 3.5 s with 32, 4.1 s with 512).
 _EXACT_TOKENS = 32
+# Continuations of one sequence that can be evaluated together. They share its cells, so their
+# number costs an attention model no memory and no time that could be measured (SmolLM2).
+_BRANCHES = 63
 _WARNING = 3  # ggml_log_level: 0 none, 1 debug, 2 info, 3 warning, 4 error, 5 continuation
 _FAILURES = {
     1: "the context is full",
@@ -103,6 +109,11 @@ class LlamaWeights:
         self.vocabulary_pointer = api.llama_model_get_vocab(self.pointer)
         self.n_vocab = int(api.llama_vocab_n_tokens(self.vocabulary_pointer))
         self.n_ctx_train = int(api.llama_model_n_ctx_train(self.pointer))
+        # A recurrent state cannot be shared: each sequence has its own, and takes memory.
+        self.is_recurrent = bool(
+            api.llama_model_is_recurrent(self.pointer)
+            or api.llama_model_is_hybrid(self.pointer)
+        )
 
     @property
     def chat_template(self) -> str | None:
@@ -155,18 +166,22 @@ class ContextOptions:
         n_sequences: sequences held at the same time, each with its own cache.
         n_batch: tokens evaluated in one call.
         n_threads: threads of the evaluation.
+        n_shared: tokens that all sequences hold together, where they share one memory and a
+            copied sequence takes none of its own; None: each has a memory for `n_ctx`.
     """
 
     n_ctx: int
     n_sequences: int
     n_batch: int
     n_threads: int
+    n_shared: int | None = None
 
 
 class LlamaContext:
     """Sequences of tokens under evaluation: a `LanguageModel`.
 
-    Memory grows with `n_ctx * n_sequences`; SmolLM2-135M takes 22 KiB for each token.
+    Memory grows with `n_ctx * n_sequences`; SmolLM2-135M takes 22 KiB for each token. With
+    one sequence it is a `BranchingModel` too, unless the model is recurrent.
 
     Raises:
         DecodeError: llama.cpp cannot make the context (memory, usually).
@@ -176,13 +191,18 @@ class LlamaContext:
         api = _library()
         self._weights = weights  # must outlive the context
         parameters = api.llama_context_default_params()
-        parameters.n_ctx = options.n_ctx * options.n_sequences
-        parameters.n_batch = min(options.n_batch, options.n_ctx)
+        parameters.n_ctx = options.n_shared or options.n_ctx * options.n_sequences
+        n_batch = min(options.n_batch, options.n_ctx)
         if not api.llama_supports_gpu_offload():
-            parameters.n_ubatch = min(_EXACT_TOKENS, parameters.n_batch)
-        parameters.n_seq_max = options.n_sequences
+            parameters.n_ubatch = min(_EXACT_TOKENS, n_batch)
+        branches = options.n_sequences == 1 and not weights.is_recurrent
+        self.n_branches = _BRANCHES if branches else 0
+        parameters.n_seq_max = options.n_sequences + self.n_branches
+        # One row of logits for each sequence must fit, or the process is aborted.
+        parameters.n_batch = max(n_batch, parameters.n_seq_max)
+        parameters.n_ctx = max(parameters.n_ctx, parameters.n_seq_max)  # bounds n_batch
         parameters.n_threads = parameters.n_threads_batch = options.n_threads
-        parameters.kv_unified = False
+        parameters.kv_unified = options.n_shared is not None or self.n_branches > 0
         parameters.no_perf = True
         _log()[0].clear()
         pointer = api.llama_init_from_model(weights.pointer, parameters)
@@ -190,14 +210,14 @@ class LlamaContext:
             raise DecodeError(f"llama.cpp cannot make a context of {options}{_last_words()}")
         self._pointer = pointer
         self._memory = api.llama_get_memory(pointer)
-        self._n_batch = int(api.llama_n_batch(pointer))
-        self._batch = api.llama_batch_init(self._n_batch, 0, 1)
+        self._n_batch = min(n_batch, int(api.llama_n_batch(pointer)))
+        self._batch = api.llama_batch_init(self._n_batch, 0, 1 + self.n_branches)
         self.close = weakref.finalize(self, _free, pointer, self._batch)
         view = np.ctypeslib.as_array
         self._tokens = view(self._batch.token, shape=(self._n_batch,))
         self._positions = view(self._batch.pos, shape=(self._n_batch,))
         self._wanted = view(self._batch.logits, shape=(self._n_batch,))
-        view(self._batch.n_seq_id, shape=(self._n_batch,))[:] = 1
+        self._n_sequences_of = view(self._batch.n_seq_id, shape=(self._n_batch,))
         # llama.cpp rounds the context up; what was asked for is what is promised.
         self.n_ctx = options.n_ctx
         self.n_sequences = options.n_sequences
@@ -210,13 +230,39 @@ class LlamaContext:
 
     def decode(self, pieces: Sequence[Piece]) -> list[Logits]:
         """See `LanguageModel.decode`. Splits what is longer than `n_batch`."""
-        tokens = [(piece, i) for piece in pieces for i in range(len(piece.token_ids))]
+        tokens = [
+            (token_id, piece.start + i, (piece.sequence,), i == len(piece.token_ids) - 1)
+            for piece in pieces
+            for i, token_id in enumerate(piece.token_ids)
+        ]
         rows: list[Logits] = []
         for start in range(0, len(tokens), self._n_batch):
             if rows:  # the next call overwrites the rows of this one
                 rows = [row.copy() for row in rows]
             rows += self._evaluate(tokens[start : start + self._n_batch])
         return rows
+
+    def decode_branches(
+        self, nodes: Sequence[Node], read: Callable[[int, Logits], None]
+    ) -> None:
+        """See `BranchingModel.decode_branches`. Branch b is llama.cpp's sequence 1 + b."""
+        api = _library()
+        branches = sorted({branch for node in nodes for branch in node.branches})
+        tokens = [
+            (node.token_id, node.position, [1 + b for b in node.branches], node.wanted)
+            for node in nodes
+        ]
+        try:
+            for branch in branches:
+                api.llama_memory_seq_cp(self._memory, 0, 1 + branch, -1, -1)
+            for start in range(0, len(tokens), self._n_batch):
+                part = tokens[start : start + self._n_batch]
+                wanted = [start + i for i, token in enumerate(part) if token[3]]
+                for index, row in zip(wanted, self._evaluate(part), strict=True):
+                    read(index, row)
+        finally:
+            for branch in branches:
+                api.llama_memory_seq_rm(self._memory, 1 + branch, -1, -1)
 
     def truncate(self, sequence: int, n_tokens: int) -> int:
         """See `LanguageModel.truncate`."""
@@ -227,15 +273,22 @@ class LlamaContext:
         api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return 0
 
-    def _evaluate(self, tokens: Sequence[tuple[Piece, int]]) -> list[Logits]:
-        """One `llama_decode`: logits for those tokens that are the last of their piece."""
+    def copy(self, source: int, target: int) -> None:
+        """See `LanguageModel.copy`. Cost: nothing to compute where the memory is shared."""
+        api = _library()
+        api.llama_memory_seq_rm(self._memory, target, -1, -1)
+        api.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def _evaluate(self, tokens: Sequence[_Token]) -> list[Logits]:
+        """One `llama_decode`: logits after those tokens where they are wanted."""
         api = _library()
         last: list[int] = []
-        for row, (piece, i) in enumerate(tokens):
-            self._tokens[row] = piece.token_ids[i]
-            self._positions[row] = piece.start + i
-            self._batch.seq_id[row][0] = piece.sequence
-            wanted = i == len(piece.token_ids) - 1
+        for row, (token_id, position, sequences, wanted) in enumerate(tokens):
+            self._tokens[row] = token_id
+            self._positions[row] = position
+            self._n_sequences_of[row] = len(sequences)
+            for i, sequence in enumerate(sequences):
+                self._batch.seq_id[row][i] = sequence
             self._wanted[row] = wanted
             if wanted:
                 last.append(row)

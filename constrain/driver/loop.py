@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from constrain.driver.cache import SequenceCache
-    from constrain.driver.protocol import Piece
+    from constrain.driver.protocol import Piece, Sequences
     from constrain.driver.sequence import Output
 
 
@@ -28,11 +27,11 @@ class Loop:
         outputs: what to run; they start in this order as sequences become free.
     """
 
-    def __init__(self, cache: SequenceCache, outputs: Iterable[Output]) -> None:
+    def __init__(self, cache: Sequences, outputs: Iterable[Output]) -> None:
         self._cache = cache
         self._waiting = deque(outputs)
         self._running: dict[int, Output] = {}
-        self._free = list(range(cache.model.n_sequences))
+        self._free = list(range(cache.n_sequences))
 
     def step(self) -> bool:
         """One model call, and a token or more for each running output.
@@ -51,11 +50,11 @@ class Loop:
             starting.get(sequence) or self._cache.extend(sequence, output.pending)
             for sequence, output in self._running.items()
         ]
-        calls = self._cache.model.n_calls
+        calls = self._cache.n_calls
         started = perf_counter()
         rows = self._cache.feed(pieces)
         seconds = perf_counter() - started
-        calls = self._cache.model.n_calls - calls
+        calls = self._cache.n_calls - calls
         for (sequence, output), logits in zip(list(self._running.items()), rows, strict=True):
             output.clock.n_model_calls += calls
             if sequence in starting:
@@ -89,6 +88,6 @@ class Loop:
                 continue
             sequence = max(self._free, key=lambda s: self._cache.shared(s, output.pending))
             self._free.remove(sequence)
-            starting[sequence] = self._cache.restart(sequence, output.pending)
+            starting[sequence] = self._cache.restart(sequence, *output.beginning)
             self._running[sequence] = output
         return starting

@@ -9,13 +9,18 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from constrain.driver.branches import TreeEvaluator
 from constrain.driver.cache import SequenceCache
-from constrain.driver.chat import ChatTemplate, Message
+from constrain.driver.faithful_memory import FaithfulMemory
 from constrain.driver.files import checked_model, default_model, default_threads
 from constrain.driver.forced import CanonicalTokenizer
 from constrain.driver.grammars import GrammarCache
+from constrain.driver.guidance import Guidance, GuidedCache, room_for_both
+from constrain.driver.judging import Judging
 from constrain.driver.llama import ContextOptions, LlamaContext, LlamaWeights
 from constrain.driver.loop import Loop
+from constrain.driver.prompts import Prompt, PromptReader
+from constrain.driver.scoring import Scorer
 from constrain.driver.sequence import Output, Request
 from constrain.driver.stream import Stream
 from constrain.errors import DecodeError, GrammarError, shorten
@@ -27,8 +32,6 @@ if TYPE_CHECKING:
     import os
 
     from constrain.driver.result import Result
-
-Prompt = str | Sequence[Message]
 
 
 def load(
@@ -79,7 +82,7 @@ def load(
     return Model(weights, options, n_seq_max=n_seq_max, reuse_prefix=reuse_prefix)
 
 
-class Model:
+class Model(Judging):
     """A model ready to write. Made by `load`.
 
     A model does one thing at a time: a call while another one, or an unfinished stream, is
@@ -105,12 +108,14 @@ class Model:
         self._lock = threading.Lock()
         self._closed = False
         self.vocabulary = Vocabulary.from_llama(weights.pointer)
+        self._prompts = PromptReader(weights, self.vocabulary)
         self._grammars = GrammarCache(self.vocabulary, Limits())
         self._canonical = CanonicalTokenizer(
             lambda data: weights.tokenize(data, control=False), self.vocabulary.tokens
         )
         self._contexts: list[LlamaContext] = []
         self._single = self._cache(1)
+        self._faithful = FaithfulMemory(weights, options, self.vocabulary, reuse=reuse_prefix)
 
     def __repr__(self) -> str:
         return f"Model(n_vocab={self._weights.n_vocab}, n_ctx={self.n_ctx})"
@@ -126,7 +131,7 @@ class Model:
         """Tokens that a prompt and its output together may have."""
         return self._options.n_ctx
 
-    def generate(
+    def generate(  # noqa: PLR0913  each keyword is one independent option with a default
         self,
         prompt: Prompt,
         grammar: object = None,
@@ -134,6 +139,9 @@ class Model:
         sampling: Sampling | None = None,
         max_tokens: int = 256,
         stop: str | Sequence[str] = (),
+        guidance: Guidance | None = None,
+        faithful: int | None = None,
+        top_logprobs: int = 5,
     ) -> Result:
         """Write one output.
 
@@ -151,6 +159,13 @@ class Model:
                 complete within it: near its end only tokens that still allow finishing may
                 come. The context's room counts as a budget too.
             stop: without a grammar, texts that end the output and are not part of it.
+            guidance: keep closer to the prompt, against another one; doubles the work.
+            faithful: draw from the model's own distribution conditioned on the grammar, by
+                this many sequences side by side; `result.faithful` tells their weights and how
+                probable a valid output is. See `constrain.driver.faithful` for what exactly
+                is drawn. Of `sampling`, only temperature, logit bias and seed apply.
+            top_logprobs: alternatives noted at each step, this many allowed ones and as many
+                that the grammar forbids; 0: no alternatives nor entropies. Not with `faithful`.
 
         Raises:
             SchemaError, GrammarError: `grammar` is malformed, unsupported or unsatisfiable.
@@ -160,12 +175,19 @@ class Model:
                 stays usable.
         """
         with self._busy():
-            cache = self._single
-            output = self._output(prompt, grammar, sampling, max_tokens, stop)
-            Loop(cache, [output]).run()
+            if faithful is not None:
+                if grammar is None or guidance is not None or stop:
+                    raise DecodeError("faithful needs a grammar, and no stop nor guidance")
+                compiled = self._grammars.compiled(grammar)
+                tokens = self.prompt_tokens(prompt)
+                return self._faithful.draw(tokens, compiled, sampling, max_tokens, faithful)
+            output = self._output(
+                prompt, grammar, sampling, max_tokens, stop, guidance, top_logprobs
+            )
+            self._loop([output], guidance).run()
             return output.result()
 
-    def stream(
+    def stream(  # noqa: PLR0913  each keyword is one independent option with a default
         self,
         prompt: Prompt,
         grammar: object = None,
@@ -173,6 +195,8 @@ class Model:
         sampling: Sampling | None = None,
         max_tokens: int = 256,
         stop: str | Sequence[str] = (),
+        guidance: Guidance | None = None,
+        top_logprobs: int = 5,
     ) -> Stream:
         """Write one output, piece by piece.
 
@@ -181,13 +205,15 @@ class Model:
         """
         self._acquire()
         try:
-            output = self._output(prompt, grammar, sampling, max_tokens, stop)
-            return Stream(Loop(self._single, [output]), output, self._lock.release)
+            output = self._output(
+                prompt, grammar, sampling, max_tokens, stop, guidance, top_logprobs
+            )
+            return Stream(self._loop([output], guidance), output, self._lock.release)
         except BaseException:
             self._lock.release()
             raise
 
-    def generate_many(
+    def generate_many(  # noqa: PLR0913  each keyword is one independent option
         self,
         prompts: Sequence[Prompt],
         grammar: object = None,
@@ -195,6 +221,8 @@ class Model:
         sampling: Sampling | Sequence[Sampling] | None = None,
         max_tokens: int = 256,
         stop: str | Sequence[str] = (),
+        guidance: Guidance | None = None,
+        top_logprobs: int = 5,
     ) -> list[Result]:
         """Write an output for each prompt, up to `n_seq_max` of them in one model call.
 
@@ -205,6 +233,8 @@ class Model:
                 for each prompt.
             max_tokens: for each output.
             stop: as for `generate`.
+            guidance: for all of them; half as many are worked on at the same time.
+            top_logprobs: as for `generate`.
 
         Returns:
             The results in the order of the prompts.
@@ -215,10 +245,10 @@ class Model:
         settings = _each(sampling, len(prompts))
         with self._busy():
             outputs = [
-                self._output(prompt, grammar, chosen, max_tokens, stop)
+                self._output(prompt, grammar, chosen, max_tokens, stop, guidance, top_logprobs)
                 for prompt, chosen in zip(prompts, settings, strict=True)
             ]
-            Loop(self._many, outputs).run()
+            self._loop(outputs, guidance, many=True).run()
             return [output.result() for output in outputs]
 
     def tokenize(self, text: str, *, control: bool = False) -> list[int]:
@@ -228,7 +258,7 @@ class Model:
             text: what to tokenize; nothing is added before it.
             control: whether the text of a control token becomes that token.
         """
-        return self._weights.tokenize(_utf8(text), control=control)
+        return self._prompts.tokenize(text, control=control)
 
     def prompt_tokens(self, prompt: Prompt) -> list[int]:
         """The tokens that `generate` feeds for a prompt, a beginning token included.
@@ -237,17 +267,7 @@ class Model:
             DecodeError: the prompt is empty and the model has no beginning token, or a
                 message is malformed or refused by the model's template.
         """
-        if isinstance(prompt, str):
-            token_ids = self._weights.tokenize(_utf8(prompt), control=True)
-        else:
-            token_ids = self._template.tokens(prompt, self._tokenize_part)
-        bos = self._weights.bos_id
-        wants_bos = self._weights.adds_bos or not token_ids
-        if bos is not None and wants_bos and token_ids[:1] != [bos]:
-            token_ids.insert(0, bos)
-        if not token_ids:
-            raise DecodeError("the prompt is empty, and the model has no beginning token")
-        return token_ids
+        return self._prompts.tokens(prompt)
 
     def close(self) -> None:
         """Free the model's memory; it cannot be used afterwards.
@@ -259,29 +279,15 @@ class Model:
             return
         with self._busy():
             self._closed = True
+            self._faithful.close()
             for context in self._contexts:
                 context.close()
             self._weights.close()
 
     @cached_property
-    def _template(self) -> ChatTemplate:
-        source = self._weights.chat_template
-        if source is None:
-            raise DecodeError(
-                "the model file has no chat template: pass the prompt as one string, written "
-                "the way the model was trained"
-            )
-        text = self._weights.token_text
-        bos, eos = self._weights.bos_id, self._weights.eos_id
-        control = set(self.vocabulary.control_ids) | set(self.vocabulary.end_ids)
-        return ChatTemplate(
-            source,
-            {
-                "bos_token": "" if bos is None else text(bos),
-                "eos_token": "" if eos is None else text(eos),
-            },
-            map(text, sorted(control)),
-        )
+    def _scorer(self) -> Scorer:
+        tree = TreeEvaluator(self._single, self._contexts[0], sorted(self.vocabulary.end_ids))
+        return Scorer(tree, self._canonical)
 
     @cached_property
     def _many(self) -> SequenceCache:
@@ -292,30 +298,50 @@ class Model:
         self._contexts.append(context)
         return SequenceCache(context, reuse=self._reuse)
 
-    def _tokenize_part(self, data: bytes, control: bool) -> list[int]:
-        return self._weights.tokenize(data, control=control)
+    @cached_property
+    def _pair(self) -> SequenceCache:
+        return self._cache(2)
 
-    def _output(
+    def _loop(
+        self, outputs: Sequence[Output], guidance: Guidance | None, *, many: bool = False
+    ) -> Loop:
+        if guidance is None:
+            return Loop(self._many if many else self._single, outputs)
+        cache = self._many if many and self._n_seq_max > 1 else self._pair
+        negative = self.prompt_tokens(guidance.negative_prompt)
+        return Loop(GuidedCache(cache, negative, guidance.scale), outputs)
+
+    def _output(  # noqa: PLR0913, PLR0917  the options of `generate`
         self,
         prompt: Prompt,
         grammar: object,
         sampling: Sampling | None,
         max_tokens: int,
         stop: str | Sequence[str],
+        guidance: Guidance | None,
+        top_logprobs: int,
     ) -> Output:
-        if max_tokens < 0:
-            raise DecodeError(f"max_tokens is {max_tokens}; expected at least 0")
+        for name, value in (("max_tokens", max_tokens), ("top_logprobs", top_logprobs)):
+            if value < 0:
+                raise DecodeError(f"{name} is {value}; expected at least 0")
         stops = _stops(stop, grammar)
         compiled = None if grammar is None else self._grammars.compiled(grammar)
         request = Request(
             prompt=self.prompt_tokens(prompt),
-            sampler=Sampler(sampling or Sampling(), self.vocabulary),
+            sampler=Sampler(
+                sampling or Sampling(), self.vocabulary, constrained=compiled is not None
+            ),
             max_tokens=max_tokens,
             matcher=None if compiled is None else compiled.matcher(),
             grammar=None if compiled is None else compiled.grammar,
             stop=stops,
+            top_logprobs=top_logprobs,
         )
-        return Output(request, self.vocabulary, self._canonical, self.n_ctx)
+        n_ctx = self.n_ctx
+        if guidance is not None:
+            n_negative = len(self.prompt_tokens(guidance.negative_prompt))
+            n_ctx = room_for_both(n_ctx, len(request.prompt), n_negative)
+        return Output(request, self.vocabulary, self._canonical, n_ctx)
 
     @contextmanager
     def _busy(self) -> Iterator[None]:
@@ -359,13 +385,3 @@ def _each(sampling: Sampling | Sequence[Sampling] | None, n: int) -> list[Sampli
     if len(sampling) != n:
         raise DecodeError(f"{len(sampling)} samplings for {n} prompts; give one for each")
     return list(sampling)
-
-
-def _utf8(text: str) -> bytes:
-    """The text as the tokenizer reads it."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise DecodeError(
-            f"the text holds a lone surrogate at index {error.start}: {shorten(text)}"
-        ) from error

@@ -84,3 +84,43 @@ class LanguageModel(Protocol):
             cannot be cut in the middle.
         """
         ...
+
+    def copy(self, source: int, target: int) -> None:
+        """Make a sequence hold what another one holds; what it held before is forgotten."""
+        ...
+
+
+class Sequences(Protocol):
+    """What the decode loop needs of the sequences of a model; one for each running output."""
+
+    @property
+    def n_sequences(self) -> int:
+        """Outputs that can run at the same time."""
+        ...
+
+    @property
+    def n_calls(self) -> int:
+        """Evaluations of the network so far."""
+        ...
+
+    def shared(self, sequence: int, token_ids: Sequence[int]) -> int:
+        """How many of these tokens `restart` would not evaluate again."""
+        ...
+
+    def restart(
+        self, sequence: int, token_ids: Sequence[int], forced: Sequence[int] = ()
+    ) -> Piece:
+        """Begin an output anew: its prompt and what is forced after it, left to feed."""
+        ...
+
+    def extend(self, sequence: int, token_ids: Sequence[int]) -> Piece:
+        """More tokens of an output, to feed."""
+        ...
+
+    def feed(self, pieces: Sequence[Piece]) -> list[Logits]:
+        """For each piece the logits after it, valid until the next call.
+
+        Raises:
+            DecodeError: the model failed; every sequence holds what it held before the call.
+        """
+        ...

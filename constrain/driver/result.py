@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from constrain.errors import DecodeError, shorten
+from constrain.errors import DecodeError, UnknownPathError, shorten
+from constrain.logprobs.fields import FieldReader, integer
+from constrain.logprobs.paths import format_path, parse_path
 
 if TYPE_CHECKING:
+    from constrain.driver.particles import Faithful
     from constrain.grammar.ir import Grammar
+    from constrain.logprobs import Alternative, Field
 
 FinishReason = Literal["stop", "length", "context", "cancelled"]
 
@@ -32,6 +36,10 @@ class Step:
         removed_mass: probability the model gave to the tokens that were not allowed, in
             [0, 1]; None if forced.
         n_allowed: how many tokens were allowed; 1 if forced.
+        entropy: of the model's own distribution, in nats; None if forced or not measured.
+        masked_entropy: the same among the allowed tokens; 0 if forced, None if not measured.
+        alternatives: the likeliest allowed and forbidden tokens of the step, `top_logprobs` of
+            each, the likeliest first (see `constrain.logprobs.Measurement`).
     """
 
     token_id: int
@@ -42,11 +50,14 @@ class Step:
     sampling_logprob: float
     removed_mass: float | None
     n_allowed: int
+    entropy: float | None = None
+    masked_entropy: float | None = None
+    alternatives: tuple[Alternative, ...] = ()
 
     @classmethod
     def of_forced(cls, token_id: int, data: bytes) -> Step:
         """A token that the grammar left no choice about."""
-        return cls(token_id, data, True, None, 0.0, 0.0, None, 1)
+        return cls(token_id, data, True, None, 0.0, 0.0, None, 1, masked_entropy=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,7 @@ class Timings:
         decode_s: all other model calls.
         mask_s: the grammar: masks, biases, accepting tokens, forced text, the budget.
         sample_s: from logits to a token.
+        measure_s: entropies and alternatives of each step.
         total_s: everything from the first model call's preparation to the end.
     """
 
@@ -67,6 +79,7 @@ class Timings:
     decode_s: float = 0.0
     mask_s: float = 0.0
     sample_s: float = 0.0
+    measure_s: float = 0.0
     total_s: float = 0.0
 
 
@@ -86,6 +99,7 @@ class Result:
         n_model_calls: evaluations of the network (a long prompt takes several).
         timings: seconds spent.
         grammar: what the output follows, or None.
+        faithful: weights and estimates of faithful sampling, or None.
     """
 
     text: str
@@ -97,6 +111,7 @@ class Result:
     n_model_calls: int
     timings: Timings
     grammar: Grammar | None = field(default=None, repr=False)
+    faithful: Faithful | None = field(default=None, repr=False)
 
     @cached_property
     def value(self) -> object:
@@ -120,7 +135,7 @@ class Result:
                 from constrain.grammar.python_types import from_json, to_schema
 
                 return from_json(to_schema(grammar.target).adapter, self.text)
-            return json.loads(self.text, parse_int=_integer)
+            return json.loads(self.text, parse_int=integer)
         except (ValueError, RecursionError) as error:
             raise DecodeError(
                 f"the output {shorten(self.text)} follows the schema but is no value of the "
@@ -157,11 +172,71 @@ class Result:
         """For each token, whether the grammar left no choice."""
         return tuple(step.forced for step in self.steps)
 
+    def fields(self) -> tuple[Field, ...]:
+        """What is known about each value of the output, in the order in which they begin.
 
-def _integer(text: str) -> int:
-    """An integer of any length.
+        For a JSON grammar every value, containers included, before what they hold; else one
+        field, "$", the whole text. Of a cancelled output only the values that are complete.
+        `constrain.logprobs.fields` says what counts for a value.
 
-    `int` refuses more than 4300 digits, against slow conversion of what strangers send; here
-    the token budget bounds the length.
-    """
-    return int(Decimal(text))
+        Raises:
+            LimitError: the grammar costs more than `Limits()` when compiled for bytes.
+        """
+        return self._fields
+
+    def field(self, path: str) -> Field:
+        """The value at a path: `$.items[0].price`, `$["odd key"]`; "$" is the whole output.
+
+        Raises:
+            UnknownPathError: there is none; names paths that are spelled alike.
+        """
+        try:
+            wanted = format_path(parse_path(path))
+        except ValueError as error:
+            raise UnknownPathError(path, str(error), self._near(path)) from None
+        found = self._by_path.get(wanted)
+        if found is None:
+            partial = " (it was cancelled)" if self.finish_reason == "cancelled" else ""
+            reason = f"the output{partial} has no value at {shorten(path)}"
+            raise UnknownPathError(path, reason, self._near(wanted))
+        return found
+
+    def confidence(self, path: str = "$") -> float:
+        """The model's probability of the value at a path given what precedes, in [0, 1].
+
+        1 where the grammar left nothing to decide. `field(path)` tells more.
+
+        Raises:
+            UnknownPathError: as `field`.
+        """
+        return self.field(path).confidence
+
+    def html_report(self, title: str = "constrain") -> str:
+        """A self-contained HTML page: the text coloured by probability, tokens and fields."""
+        from constrain.logprobs.html_report import html_report
+
+        facts = {
+            "finished": self.finish_reason,
+            "tokens": f"{len(self.steps)}, {sum(self.forced)} of them forced",
+            "prompt": f"{self.prompt_tokens} tokens",
+            "model calls": str(self.n_model_calls),
+            "seconds": f"{self.timings.total_s:.2f}",
+        }
+        return html_report(title, facts, self.steps, self.end, self.fields())
+
+    @cached_property
+    def _fields(self) -> tuple[Field, ...]:
+        partial = self.finish_reason == "cancelled"
+        reader = FieldReader(self.steps, self.end, self.grammar, partial=partial)
+        found = reader.fields()
+        if self.grammar is None:  # a stop string is in the tokens, but not in the text
+            return tuple(replace(f, text=self.text) for f in found)
+        return found
+
+    @cached_property
+    def _by_path(self) -> dict[str, Field]:
+        return {f.path: f for f in self._fields}
+
+    def _near(self, path: str) -> tuple[str, ...]:
+        paths = list(self._by_path)
+        return tuple(get_close_matches(path, paths, n=3, cutoff=0.5) or paths[:3])

@@ -11,6 +11,7 @@ import numpy as np
 from constrain.driver.result import FinishReason, Result, Step, Timings
 from constrain.driver.text import TextAssembler
 from constrain.errors import DecodeError, LimitError
+from constrain.logprobs import measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from constrain.driver.forced import CanonicalTokenizer
     from constrain.driver.protocol import Logits, MaskWords
     from constrain.grammar.ir import Grammar
+    from constrain.logprobs import Measurement
     from constrain.sampling import Sample, Sampler
     from constrain.vocabulary import Vocabulary
 
@@ -34,6 +36,8 @@ class Request:
         matcher: where the output is in its grammar, or None: any text.
         grammar: what the matcher follows, for the result.
         stop: texts that end the output (only without a grammar).
+        top_logprobs: alternatives to note at each step, on each side of the mask; 0: neither
+            alternatives nor entropies.
     """
 
     prompt: Sequence[int]
@@ -42,6 +46,7 @@ class Request:
     matcher: Matcher | None = None
     grammar: Grammar | None = None
     stop: Sequence[str] = ()
+    top_logprobs: int = 0
 
 
 @dataclass(slots=True)
@@ -53,6 +58,7 @@ class Clock:
     decode_s: float = 0.0
     mask_s: float = 0.0
     sample_s: float = 0.0
+    measure_s: float = 0.0
     n_model_calls: int = 0
 
 
@@ -102,6 +108,12 @@ class Output:
         """Tokens left in the budget."""
         return self._budget - len(self._steps)
 
+    @property
+    def beginning(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Before the first model call: the tokens of the prompt, and those forced after it."""
+        n_prompt = len(self._request.prompt)
+        return self.pending[:n_prompt], self.pending[n_prompt:]
+
     def choose(self, logits: Logits) -> None:
         """Sample the next token, then take all tokens that leave no choice.
 
@@ -114,8 +126,9 @@ class Output:
             DecodeError, LimitError: nothing was emitted.
         """
         started = perf_counter()
-        sampled_before = self.clock.sample_s
+        elsewhere = self.clock.sample_s + self.clock.measure_s
         sample = self._within_budget(logits, self._sample(logits))
+        measured = self._measure(logits)
         matcher = self._request.matcher
         token_id = sample.token_id
         if matcher is not None:
@@ -130,6 +143,9 @@ class Output:
             sampling_logprob=sample.sampling_logprob,
             removed_mass=sample.removed_mass,
             n_allowed=sample.n_allowed,
+            entropy=None if measured is None else measured.entropy,
+            masked_entropy=None if measured is None else measured.masked_entropy,
+            alternatives=() if measured is None else measured.alternatives,
         )
         if token_id in self._vocabulary.end_ids:
             self._end = step
@@ -137,8 +153,8 @@ class Output:
         else:
             self._take(step)
             self._settle()
-        in_sampler = self.clock.sample_s - sampled_before
-        self.clock.mask_s += perf_counter() - started - in_sampler
+        elsewhere = self.clock.sample_s + self.clock.measure_s - elsewhere
+        self.clock.mask_s += perf_counter() - started - elsewhere
 
     def finish(self, reason: FinishReason) -> None:
         """No more tokens will come."""
@@ -162,6 +178,7 @@ class Output:
                 decode_s=clock.decode_s,
                 mask_s=clock.mask_s,
                 sample_s=clock.sample_s,
+                measure_s=clock.measure_s,
                 total_s=perf_counter() - clock.started,
             ),
             grammar=self._request.grammar,
@@ -185,6 +202,16 @@ class Output:
         sample = self._request.sampler.sample(logits, self._mask, bias=bias)
         self.clock.sample_s += perf_counter() - started
         return sample
+
+    def _measure(self, logits: Logits) -> Measurement | None:
+        """What the row says beside the sample, under the mask it was drawn with."""
+        n = self._request.top_logprobs
+        if n == 0:
+            return None
+        started = perf_counter()
+        measured = measure(logits, self._mask, self._vocabulary, n)
+        self.clock.measure_s += perf_counter() - started
+        return measured
 
     def _within_budget(self, logits: Logits, sample: Sample) -> Sample:
         """The sample, or another one if it leaves too little of the budget to finish.
@@ -248,8 +275,8 @@ class Output:
     def _take(self, step: Step) -> None:
         self._steps.append(step)
         self.pending.append(step.token_id)
-        if not step.forced:  # penalties would else work against the keys of the next object
-            self._request.sampler.accept(step.token_id)
+        # Not penalized if forced: that would work against the keys of the next object.
+        self._request.sampler.accept(step.token_id, forced=step.forced)
         self.assembler.add(step.data)
 
     def _finish_complete(self, matcher: Matcher) -> None:

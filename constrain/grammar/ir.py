@@ -12,7 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from typing import Literal as OneWordOf
+
+if TYPE_CHECKING:
+    from constrain.report import Report
+    from constrain.vocabulary import Vocabulary
 
 Whitespace = OneWordOf["compact", "spaced", "bounded", "flexible"]
 PropertyOrder = OneWordOf["schema", "any"]
@@ -100,10 +105,13 @@ class Complement(Node):
 class MultipleOf(Node):
     """A non-empty string of decimal digits whose value is a multiple of `divisor` (>= 1).
 
-    Leading zeros are allowed; intersect with a number's syntax to forbid them.
+    With `places`, a point may stand anywhere after the first digit, and the value times
+    10**places must be a multiple: `MultipleOf(3, 1)` are the multiples of 0.3. Leading zeros
+    and a point at the end are allowed; intersect with a number's syntax to forbid them.
     """
 
     divisor: int
+    places: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +137,63 @@ class Rule(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """One of several ways to read the same member or item, where its frame has demands.
+
+    Attributes:
+        value: a `JsonValue` or `Rule`.
+        settles: the demands it settles, or the tallies it counts for, as bits (1 << index).
+        when_full: the only way, but not before every tally has its `min`. So where items of a
+            kind are told from others, they no longer are when it does not matter.
+    """
+
+    value: Node
+    settles: int = 0
+    when_full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What an object must have settled when it closes.
+
+    It is settled by a member read in a `Way` that settles it, by the absence of a property
+    (`Property.absent`), or by having fewer than `under` or more than `over` members.
+    """
+
+    under: int = 0
+    over: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many items of an array are read in a `Way` that counts for it: `min` to `max`.
+
+    It does not matter in arrays with fewer than `under` or more than `over` items (which
+    `max` must then be None).
+    """
+
+    min: int = 0
+    max: int | None = None
+    under: int = 0
+    over: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Property:
     """One declared property of a JSON object.
 
     Attributes:
         name: the decoded key.
         value: a `JsonValue`, or a `Rule` whose body is one.
+        ways: in an object with demands: how it can be read, first the value itself.
+        absent: the demands that are settled if the key does not occur, as bits.
     """
 
     name: str
     value: Node
     required: bool = False
+    ways: tuple[Way, ...] = ()
+    absent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +208,9 @@ class JsonObject:
             key is in two classes, `key` included (then `key` must be given).
         min_properties, max_properties: bounds on the number of members.
         pointer: JSON pointer of the schema it came from, for messages.
+        demands: what must be settled when the object closes.
+        ways: with demands: how values of other keys can be read, the value itself first; for
+            `additional` (if there is one) and each of `others`.
     """
 
     properties: tuple[Property, ...] = ()
@@ -163,6 +220,8 @@ class JsonObject:
     max_properties: int | None = None
     pointer: str = field(default="", compare=False)
     others: tuple[tuple[Node, Node], ...] = ()
+    demands: tuple[Demand, ...] = ()
+    ways: tuple[tuple[Way, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +232,9 @@ class JsonArray:
         prefix: values of the first items, position by position.
         items: value of every later item (`JsonValue` or `Rule`), or None: no later items.
         min_items, max_items: bounds on the number of items.
+        tallies: how many items of a kind there must be.
+        ways: with tallies: how the item at each position of the prefix, and then every later
+            one, can be read; `prefix` and `items` are not looked at.
         unique: no two items are equal: numbers by value, strings after decoding, objects
             without regard to the order of their keys.
     """
@@ -182,6 +244,8 @@ class JsonArray:
     min_items: int = 0
     max_items: int | None = None
     pointer: str = field(default="", compare=False)
+    tallies: tuple[Tally, ...] = ()
+    ways: tuple[tuple[Way, ...], ...] = ()
     unique: bool = False
 
 
@@ -229,6 +293,7 @@ class Grammar:
         target: the Python type or `pydantic.TypeAdapter` the text stands for, or None; what
             `generate` converts its result to.
         kind: "json" when the text is one JSON value, else "text".
+        source: what `report` reads of where it came from, or None.
     """
 
     root: Node
@@ -236,6 +301,7 @@ class Grammar:
     notes: tuple[str, ...] = ()
     target: object = field(default=None, compare=False)
     kind: OneWordOf["json", "text"] = "text"
+    source: object = field(default=None, compare=False, repr=False)
 
     def __add__(self, other: Grammar | str) -> Grammar:
         """`self` followed by `other`; a `str` stands for exactly that text."""
@@ -274,3 +340,19 @@ class Grammar:
         from constrain.grammar.compose import repeat
 
         return repeat(self, min, max)
+
+    def report(self, vocabulary: Vocabulary | None = None) -> Report:
+        """What it means, before anything is generated: keywords, shortest text, size.
+
+        Args:
+            vocabulary: to count the tokens of the shortest text with.
+
+        Raises:
+            UnsatisfiableSchemaError: no JSON value is valid; GrammarError: no text matches.
+            LimitError: the grammar is beyond the default limits.
+
+        Cost: linear in schema and grammar, and that of compiling it once.
+        """
+        from constrain.report import report_of
+
+        return report_of(self, vocabulary)

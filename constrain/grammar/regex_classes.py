@@ -108,3 +108,13 @@ def partition(sets: Iterable[Ranges]) -> list[Ranges]:
         membership ^= flips[start]
         classes.setdefault(membership, []).append((start, following - 1))
     return [merge(ranges) for ranges in classes.values()]
+
+
+def unpacked(text: str) -> Ranges:
+    """A set as the generated tables write it: ranges in base 36, `first-last` or `only`.
+
+    >>> unpacked("2p-3e 53")
+    ((97, 122), (183, 183))
+    """
+    pairs = (item.split("-") for item in text.split())
+    return tuple((int(pair[0], 36), int(pair[-1], 36)) for pair in pairs)

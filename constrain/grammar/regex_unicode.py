@@ -1,28 +1,41 @@
 """Unicode properties as sets of characters, and the case pairs of Python's `re`.
 
-General categories come from the standard library's `unicodedata`, so they follow the running
-Python's Unicode version; scripts come from `_data/unicode_scripts.py` (generated, its head
-names the version). Everything is computed at the first use and kept.
+General categories, scripts and binary properties come from `_data/unicode_scripts.py`
+(generated), so they are the same on every Python; case pairs and Python's own classes come
+from the running Python. Everything is computed at the first use and kept.
 
-Only planes 0 to 3 and 14 are scanned: planes 4 to 13 hold no character, 15 and 16 are private
-use but for their last two code points. `test_regex_text` compares with a full scan.
+For Python's classes only planes 0 to 3 and 14 are scanned: planes 4 to 13 hold no character,
+15 and 16 are private use. `test_regex_text` compares with a full scan.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cache
 from typing import Final
 
-from constrain.grammar.regex_classes import ALL, Ranges, intersect, merge, negate, ranges_of
-
-_PRIVATE_PLANES: Final[Ranges] = ((0xF0000, 0xFFFFD), (0x100000, 0x10FFFD))
-_EMPTY_PLANES: Final[Ranges] = (
-    (0x40000, 0xDFFFF),
-    (0xFFFFE, 0xFFFFF),
-    (0x10FFFE, 0x10FFFF),
+from constrain.grammar.regex_classes import (
+    ALL,
+    Ranges,
+    intersect,
+    merge,
+    negate,
+    ranges_of,
+    unpacked,
 )
+
+_HEX_DIGITS: Final[Ranges] = (
+    (48, 57), (65, 70), (97, 102), (0xFF10, 0xFF19), (0xFF21, 0xFF26), (0xFF41, 0xFF46),
+)  # fmt: skip
+_ASCII_HEX_DIGITS: Final = _HEX_DIGITS[:3]
+_NONCHARACTERS: Final[Ranges] = (
+    (0xFDD0, 0xFDEF),
+    *((plane + 0xFFFE, plane + 0xFFFF) for plane in range(0, 0x110000, 0x10000)),
+)
+_WHITE_SPACE: Final[Ranges] = (
+    (9, 13), (32, 32), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A),
+    (0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000),
+)  # fmt: skip
 _GROUPS: Final = {
     "LC": ("Lu", "Ll", "Lt"),
     "L": ("Lu", "Ll", "Lt", "Lm", "Lo"),
@@ -52,20 +65,19 @@ _CATEGORY_NAMES: Final = {
 _FIXED: Final[dict[str, Ranges]] = {
     "Any": ALL,
     "ASCII": ((0, 0x7F),),
-    "ASCII_Hex_Digit": ((48, 57), (65, 70), (97, 102)),
-    "AHex": ((48, 57), (65, 70), (97, 102)),
-    "Hex_Digit": (
-        (48, 57), (65, 70), (97, 102), (0xFF10, 0xFF19), (0xFF21, 0xFF26), (0xFF41, 0xFF46),
-    ),
-    "Noncharacter_Code_Point": (
-        (0xFDD0, 0xFDEF),
-        *((plane + 0xFFFE, plane + 0xFFFF) for plane in range(0, 0x110000, 0x10000)),
-    ),
-    "White_Space": (
-        (9, 13), (32, 32), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A),
-        (0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000),
-    ),
-}  # fmt: skip
+    "ASCII_Hex_Digit": _ASCII_HEX_DIGITS,
+    "AHex": _ASCII_HEX_DIGITS,
+    "Hex_Digit": _HEX_DIGITS,
+    "Hex": _HEX_DIGITS,
+    "Noncharacter_Code_Point": _NONCHARACTERS,
+    "NChar": _NONCHARACTERS,
+    "White_Space": _WHITE_SPACE,
+    "space": _WHITE_SPACE,
+}
+_CATEGORY_KEYS: Final = ("gc", "General_Category")
+_SCRIPT_KEYS: Final = ("sc", "Script", "scx", "Script_Extensions")
+# Binary properties of ECMA-262 that no table here has.
+_UNKNOWN_BINARY: Final = ("Changes_When_NFKC_Casefolded", "CWKCF")
 
 
 def scanned() -> range:
@@ -74,32 +86,15 @@ def scanned() -> range:
 
 
 @cache
-def _categories() -> dict[str, Ranges]:
-    found: dict[str, list[tuple[int, int]]] = {
-        "Cn": list(_EMPTY_PLANES),
-        "Co": list(_PRIVATE_PLANES),
-    }
-    category = unicodedata.category
-    for codes in (scanned(), range(0xE0000, 0xF0000)):
-        start, current = codes.start, category(chr(codes.start))
-        for code in codes:
-            this = category(chr(code))
-            if this != current:
-                found.setdefault(current, []).append((start, code - 1))
-                start, current = code, this
-        found.setdefault(current, []).append((start, codes.stop - 1))
-    return {name: merge(ranges) for name, ranges in found.items()}
-
-
-@cache
 def category_ranges(name: str) -> Ranges | None:
     """The characters of a general category, by short or long name; None: no such category."""
+    from constrain.grammar._data.unicode_scripts import CATEGORIES
+
     short = _CATEGORY_NAMES.get(name, name)
     members = _GROUPS.get(short, (short,))
-    categories = _categories()
-    if any(member not in categories for member in members):
+    if any(member not in CATEGORIES for member in members):
         return None
-    return merge(pair for member in members for pair in categories[member])
+    return merge(pair for member in members for pair in unpacked(CATEGORIES[member]))
 
 
 @cache
@@ -111,19 +106,17 @@ def property_ranges(expression: str) -> Ranges | None:
     ASCII, ASCII_Hex_Digit, Hex_Digit, Noncharacter_Code_Point, White_Space and those of
     `_data/unicode_scripts.py` (Alphabetic, Lowercase, Uppercase, Emoji, ID_Start, ...).
 
-    Cost: about 40 ms at the first category (once a process), then a look-up.
+    Cost: 10 ms at the first use (the tables are loaded), then a look-up.
     """
     name, separator, value = expression.partition("=")
     if separator:
-        if name in {"gc", "General_Category"}:
+        if name in _CATEGORY_KEYS:
             return category_ranges(value)
-        if name in {"sc", "Script", "scx", "Script_Extensions"}:
+        if name in _SCRIPT_KEYS:
             return _script_ranges(value, extended=name in {"scx", "Script_Extensions"})
         return None
     if expression == "Assigned":
-        return negate(_categories()["Cn"])
-    if expression in {"space", "White_Space"}:
-        return _FIXED["White_Space"]
+        return negate(category_ranges("Cn") or ())
     if expression in _FIXED:
         return _FIXED[expression]
     return category_ranges(expression) or _binary_ranges(expression)
@@ -134,19 +127,38 @@ def _script_ranges(name: str, *, extended: bool) -> Ranges | None:
 
     short = data.SCRIPT_NAMES.get(name, name)
     table = data.SCRIPT_EXTENSIONS if extended else data.SCRIPTS
-    return _unpack(table[short]) if short in table else None
+    return unpacked(table[short]) if short in table else None
 
 
 def _binary_ranges(name: str) -> Ranges | None:
     from constrain.grammar._data import unicode_scripts as data
 
     full = data.BINARY_NAMES.get(name, name)
-    return _unpack(data.BINARY[full]) if full in data.BINARY else None
+    return unpacked(data.BINARY[full]) if full in data.BINARY else None
 
 
-def _unpack(packed: str) -> Ranges:
-    pairs = (item.split("-") for item in packed.split())
-    return tuple((int(pair[0], 36), int(pair[-1], 36)) for pair in pairs)
+@cache
+def property_expressions() -> tuple[str, ...]:
+    r"""All that may stand in `\p{...}`: ECMA-262 tables 67 to 70, with the scripts of Unicode.
+
+    Cost: 1 ms at the first use.
+    """
+    from constrain.grammar._data import unicode_scripts as data
+
+    categories = {*_GROUPS, *_CATEGORY_NAMES}.union(*_GROUPS.values())
+    scripts = {*data.SCRIPT_NAMES, *data.SCRIPT_NAMES.values()}
+    binary = {*_FIXED, "Assigned", *_UNKNOWN_BINARY}
+    binary.update(data.BINARY_NAMES, data.BINARY_NAMES.values())
+    return tuple(
+        sorted(
+            {
+                *categories,
+                *binary,
+                *(f"{key}={name}" for key in _CATEGORY_KEYS for name in categories),
+                *(f"{key}={name}" for key in _SCRIPT_KEYS for name in scripts),
+            }
+        )
+    )
 
 
 @cache

@@ -1,5 +1,7 @@
 """Types of the native module; the meaning is documented where Python wraps it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +27,7 @@ class Compiled:
     def intersection(self, parts: list[int], /) -> int: ...
     def complement(self, part: int, universe: int, /) -> int: ...
     def repeat_expr(self, part: int, least: int, most: int, /) -> int: ...
-    def multiple(self, divisor: int, /) -> int: ...
+    def multiple(self, divisor: int, places: int, /) -> int: ...
     def any_text(self, universe: int, /) -> int: ...
     def quoted(self, inner: int, universe: int, /) -> int: ...
     def is_empty(self, expression: int, /) -> bool: ...
@@ -42,10 +44,11 @@ class Compiled:
     def object(
         self,
         form: int,
-        properties: list[tuple[bytes, int, bool]],
-        others: list[tuple[int, int]],
+        properties: list[tuple[bytes, int, bool, list[tuple[int, int]], int]],
+        others: list[tuple[int, int, list[tuple[int, int]]]],
         least: int,
         most: int,
+        demands: list[tuple[int, int]],
         /,
     ) -> int: ...
     def array(
@@ -55,6 +58,8 @@ class Compiled:
         items: int,
         least: int,
         most: int,
+        tallies: list[tuple[int, int, int, int]],
+        ways: list[list[tuple[int, int]]],
         unique: bool,
         /,
     ) -> int: ...
@@ -103,6 +108,15 @@ class Matcher:
     @property
     def can_continue(self) -> bool: ...
 
+def measure_row(
+    logits: NDArray[np.float32], mask_words: NDArray[np.uint32], n: int
+) -> tuple[int, float, float, list[tuple[int, float, float]], list[tuple[int, float, float]]]:
+    """`(status, entropy, masked_entropy, allowed, forbidden)` of a row; see `logprobs.measure`.
+
+    Each list holds at most n `(token_id, logprob, masked_logprob)`, the likeliest first; status
+    0: fine, 1: no allowed token has a probability, 2: a logit is NaN.
+    """
+
 class TokenSampler:
     """One sampling step over masked logits; keeps only scratch memory.
 
@@ -113,18 +127,30 @@ class TokenSampler:
     def __init__(
         self,
         n_vocab: int,
+        settings: object,
         *,
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        min_p: float,
-        typical_p: float,
-        repeat_penalty: float,
-        frequency_penalty: float,
-        presence_penalty: float,
+        steps: Sequence[str],
         bias_ids: NDArray[np.int32],
         bias_values: NDArray[np.float32],
-    ) -> None: ...
+        banned_ids: NDArray[np.int32],
+        dry_spared_ids: NDArray[np.int32],
+        bans_yield: bool,
+    ) -> None:
+        """Read the settings.
+
+        Args:
+            n_vocab: width of the logits.
+            settings: a checked `constrain.Sampling`; `order`, `mirostat`, texts and windows
+                are not looked at.
+            steps: what to do after the mask: names in `Sampling.order`, but `mirostat_1` or
+                `mirostat_2`.
+            bias_ids: tokens whose logits are shifted in every step.
+            bias_values: by how much, `float32[len(bias_ids)]`.
+            banned_ids: tokens that never come.
+            dry_spared_ids: tokens without a DRY penalty.
+            bans_yield: whether bans are void in a step where they leave nothing.
+        """
+
     def sample(
         self,
         logits: NDArray[np.float32],
@@ -132,6 +158,10 @@ class TokenSampler:
         bias_ids: NDArray[np.int32],
         bias_values: NDArray[np.float32],
         history: NDArray[np.int32],
+        dry_history: NDArray[np.int32],
+        dry_limit: int,
+        banned_ids: NDArray[np.int32],
+        mu: float,
         key: int,
         counter: int,
     ) -> tuple[int, int, float, float, float, float, int, bool]:
@@ -140,7 +170,7 @@ class TokenSampler:
         Returns:
             `(status, token_id, logprob, masked_logprob, sampling_logprob, removed_mass,
             n_allowed, drawn)`; status 0: fine, 1: the mask is empty, 2: a logit is NaN, 3: no
-            allowed token has a probability.
+            allowed token has a probability, 4: all that could come is banned.
 
         Args:
             logits: `float32[n_vocab]`.
@@ -148,6 +178,10 @@ class TokenSampler:
             bias_ids: tokens whose logits the grammar shifts in this step.
             bias_values: by how much, `float32[len(bias_ids)]`.
             history: the tokens that penalties count.
+            dry_history: the tokens that DRY compares; a negative one equals nothing.
+            dry_limit: how many of the last ones can be the end of a repetition.
+            banned_ids: tokens that are banned in this step, beside those of the settings.
+            mu: of mirostat, in bits.
             key: the random stream.
             counter: which number of the stream to draw with.
         """

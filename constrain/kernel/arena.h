@@ -9,6 +9,7 @@
 // the live matchers hold (compact.cpp).
 #pragma once
 
+#include <deque>
 #include <unordered_map>
 #include <vector>
 
@@ -41,15 +42,16 @@ struct Thread {
 };
 using Threads = InlineVector<Thread, 4>;
 
-enum class FrameKind : uint8_t { kRoot, kSequence, kRepeat, kValue, kObject, kArray };
+enum class FrameKind : uint8_t { kRoot, kSequence, kRepeat, kValue, kObject, kArray, kTallied };
 enum class Phase : uint8_t { kFirst, kNext, kKey, kValue, kAfter };
 
 struct Cell {
   FrameKind kind = FrameKind::kRoot;
   Phase phase = Phase::kFirst;
   uint32_t node = 0;   // program node, value, object or array
-  uint32_t a = 0;      // kSequence: next child; kRepeat, kArray: count; kObject: value being read
-  uint32_t state = 0;  // kObject: object state; kArray: set of its items, if they are unique
+  uint32_t a = 0;      // kSequence: next child; kRepeat, kArray: count; kObject, kTallied: value
+  uint32_t state = 0;  // kObject: object state; kTallied: number of items and tallies;
+                       // kArray: set of its items, if they are unique
   CellId parent = 0;
   bool operator==(const Cell& o) const {
     return kind == o.kind && phase == o.phase && node == o.node && a == o.a &&
@@ -110,7 +112,21 @@ inline constexpr ItemSet kMoreItems = 0xFFFFFFFDu;  // a further item begins in 
 inline bool is_forgotten(ItemSet set) { return set >= kMoreItems; }
 
 // Words of an object state: fixed ones, then one bit for each property (by name) that was seen.
-enum ObjectWord : uint32_t { kCount, kPosition, kMissing, kRestCost, kUsedNames, kSeen };
+enum ObjectWord : uint32_t {
+  kCount, kPosition, kMissing, kRestCost, kUsedNames, kSettled, kSeen
+};
+
+// What may come next in an object with demands, by its state.
+struct MemberPlan {
+  uint32_t rest = kInfinite;              // shortest length of the members still needed
+  bool may_close = false;
+  std::vector<uint64_t> ways;             // by property: the ways that lead to an end, as bits
+  std::vector<uint32_t> costs;            // ... shortest value and rest after it
+  std::vector<uint64_t> other_ways;       // the same by class of other keys
+  std::vector<uint32_t> other_costs;
+  std::vector<uint32_t> short_costs;      // ... where the key is the shortest one there is
+  uint64_t classes = 0;                   // classes with such a way, as bits
+};
 
 // A mask that holds for all texts of items, but for some tokens.
 struct SharedMask {
@@ -149,6 +165,11 @@ class Arena {
   JsonValues items{prefixes};
   Interner<Level> levels;
   Interner<Tracked> tracked;
+
+  // What was computed for states of objects with demands, and of arrays with tallies.
+  SpanInterner plan_keys, tally_keys;
+  std::deque<MemberPlan> plans;
+  std::vector<uint32_t> tally_rests;
 
   // What was computed for configurations.
   std::unordered_map<ConfigId, TokenSet> masks;

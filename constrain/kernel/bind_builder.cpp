@@ -49,10 +49,22 @@ void check_nodes(const Compiled& c) {
     throw LimitExceeded("nodes", static_cast<double>(n), static_cast<double>(c.limits.nodes));
 }
 
+using Pairs = std::vector<std::pair<uint32_t, uint32_t>>;
+
+std::vector<Way> ways_of(const Pairs& pairs) {
+  std::vector<Way> ways;
+  for (const auto& [value, settles] : pairs) ways.push_back({value, settles});
+  return ways;
+}
+
+// properties: (name, value, is required, ways, demands settled by its absence); others: (key,
+// value, ways); ways: (value, demands it settles); demands: (under, over), over -1 for none.
 uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties,
-                    const std::vector<std::pair<int64_t, uint32_t>>& others, uint32_t min,
-                    int64_t max) {
+                    const std::vector<std::tuple<int64_t, uint32_t, Pairs>>& others,
+                    uint32_t min, int64_t max,
+                    const std::vector<std::pair<uint32_t, int64_t>>& demands) {
   ObjectSpec spec;
+  for (const auto& [under, over] : demands) spec.demands.push_back({under, bounded(over)});
   spec.form = form;
   spec.properties.reserve(properties.size());
   for (const nb::handle item : properties) {
@@ -61,22 +73,31 @@ uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties,
     p.name = to_string(nb::cast<nb::bytes>(entry[0]));
     p.value = nb::cast<uint32_t>(entry[1]);
     p.required = nb::cast<bool>(entry[2]);
+    p.ways = ways_of(nb::cast<Pairs>(entry[3]));
+    p.absent = nb::cast<uint32_t>(entry[4]);
     spec.properties.push_back(std::move(p));
   }
   spec.min_properties = min;
   spec.max_properties = bounded(max);
   const EscapeMode mode = c.program.forms[form].escapes;
   const Universe universe = mode == EscapeMode::kAny ? Universe::kAny : Universe::kMinimal;
-  for (const auto& [key, value] : others)  // -1: every key
-    spec.others.push_back(
-        {key >= 0 ? static_cast<ExprId>(key) : c.engine->pool.any_text(universe), value, {}});
+  for (const auto& [key, value, ways] : others)  // -1: every key
+    spec.others.push_back({key >= 0 ? static_cast<ExprId>(key)
+                                    : c.engine->pool.any_text(universe),
+                           value, ways_of(ways)});
   check_nodes(c);
   return c.program.add_object(std::move(spec));
 }
 
+// tallies: (min, max, under, over), -1 for no maximum; ways: by position, the last for the rest.
 uint32_t add_array(Compiled& c, uint32_t form, Ids prefix, int64_t items, uint32_t min,
-                   int64_t max, bool unique) {
+                   int64_t max,
+                   const std::vector<std::tuple<uint32_t, int64_t, uint32_t, int64_t>>& tallies,
+                   const std::vector<Pairs>& ways, bool unique) {
   ArraySpec spec;
+  for (const auto& [least, most, under, over] : tallies)
+    spec.tallies.push_back({least, bounded(most), under, bounded(over)});
+  for (const Pairs& pairs : ways) spec.ways.push_back(ways_of(pairs));
   spec.form = form;
   spec.prefix = std::move(prefix);
   spec.items = items < 0 ? kNone : static_cast<uint32_t>(items);
@@ -155,8 +176,8 @@ void bind_expressions(nb::class_<Compiled>& cls) {
       .def("repeat_expr", [](Compiled& c, uint32_t part, uint32_t min, int64_t max) {
         return c.engine->pool.repeat(part, min, bounded(max));
       })
-      .def("multiple", [](Compiled& c, uint64_t divisor) {
-        return c.engine->pool.multiple(divisor);
+      .def("multiple", [](Compiled& c, uint64_t divisor, uint32_t places) {
+        return c.engine->pool.multiple(divisor, places);
       })
       .def("any_text", [](Compiled& c, int u) { return c.engine->pool.any_text(universe_of(u)); })
       .def("quoted", [](Compiled& c, uint32_t inner, int u) {

@@ -50,5 +50,6 @@ NB_MODULE(_native, m) {
         nb::arg("control_ids"));
   bind_builder(m);
   bind_matcher(m);
+  bind_measure(m);
   bind_sampler(m);
 }

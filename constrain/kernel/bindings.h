@@ -7,6 +7,7 @@ namespace constrain {
 
 void bind_builder(nanobind::module_& m);
 void bind_matcher(nanobind::module_& m);
+void bind_measure(nanobind::module_& m);
 
 }  // namespace constrain
 

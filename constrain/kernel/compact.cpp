@@ -54,6 +54,7 @@ class Mover {
       Cell c = from_.cells[chain[i]];
       c.parent = moved;
       if (c.kind == FrameKind::kObject) c.state = object(c.state);
+      if (c.kind == FrameKind::kTallied) c.state = tallies(c.state);
       if (c.kind == FrameKind::kArray) c.state = from_.items.move_set(c.state, to_.items, values_);
       moved = cells_[chain[i]] = to_.cell(c, from_.cell_facts[chain[i]]);
     }
@@ -63,6 +64,11 @@ class Mover {
   uint32_t object(uint32_t id) {
     std::vector<uint32_t> words(from_.objects.begin(id), from_.objects.end(id));
     words[kUsedNames] = names(words[kUsedNames]);
+    return to_.objects.intern(words.data(), words.size());
+  }
+
+  uint32_t tallies(uint32_t id) {
+    const std::vector<uint32_t> words(from_.objects.begin(id), from_.objects.end(id));
     return to_.objects.intern(words.data(), words.size());
   }
 

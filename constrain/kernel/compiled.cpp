@@ -44,7 +44,7 @@ Engine::Engine(std::vector<std::string> tokens, std::vector<uint32_t> end_ids_,
       tables(std::move(tokens), pool) {}
 
 Compiled::Compiled(std::shared_ptr<Engine> engine_, const Limits& limits_)
-    : engine(std::move(engine_)), limits(limits_), program(engine->pool) {
+    : engine(std::move(engine_)), limits(limits_), program(engine->pool, limits) {
   engine->enter(*this);
   engine->pool.set_deadline();
 }

@@ -32,11 +32,14 @@ uint32_t ExprPool::meet(uint32_t a, uint32_t b) {
   const auto found = meets_.find(key);
   if (found != meets_.end()) return found->second;
   const ClassMap &x = class_maps_[a], &y = class_maps_[b];
+  const uint32_t width = y.count();
+  std::vector<uint16_t> number(size_t{x.count()} * width, 0);  // 0: pair not seen yet
   ClassMap map;
-  std::unordered_map<uint32_t, uint8_t> number;
+  uint16_t n_pairs = 0;
   for (unsigned i = 0; i < 256; ++i) {
-    const uint32_t pair = uint32_t{x.of[i]} << 8 | y.of[i];
-    map.of[i] = number.emplace(pair, static_cast<uint8_t>(number.size())).first->second;
+    uint16_t& pair = number[x.of[i] * width + y.of[i]];
+    if (!pair) pair = ++n_pairs;
+    map.of[i] = static_cast<uint8_t>(pair - 1);
   }
   return meets_[key] = class_maps_.intern(map);
 }
@@ -112,7 +115,9 @@ uint32_t ExprPool::class_map_of(ExprId id) {
       break;
     case ExprKind::kMultiple: {
       ClassMap digits{};
-      for (unsigned b = '0'; b <= '9'; ++b) digits.of[b] = static_cast<uint8_t>(b - '0' + 1);
+      if (divisors_[e.a].places) digits.of['.'] = 1;
+      const int first = divisors_[e.a].places ? 2 : 1;
+      for (int b = 0; b < 10; ++b) digits.of['0' + b] = static_cast<uint8_t>(first + b);
       map = class_maps_.intern(digits);
       break;
     }
@@ -202,11 +207,23 @@ ExprId ExprPool::derive_literals(const Expr& e, uint8_t byte) {
 }
 
 ExprId ExprPool::derive_multiple(const Expr& e, uint8_t byte) {
-  if (byte < '0' || byte > '9') return kEmptyExpr;
-  const unsigned __int128 remainder = uint64_t{e.c} << 32 | e.b;
-  const auto r = static_cast<uint64_t>((remainder * 10 + (byte - '0')) % divisors_[e.a]);
-  return make({ExprKind::kMultiple, e.a, static_cast<uint32_t>(r), static_cast<uint32_t>(r >> 32),
-               1});
+  const auto [divisor, places] = divisors_[e.a];
+  Expr to = e;
+  if (byte == '.') {
+    if (e.d != kDigitRead || places == 0) return kEmptyExpr;
+    to.d = kPointRead + places;
+  } else if (byte < '0' || byte > '9') {
+    return kEmptyExpr;
+  } else if (e.d == kPointRead) {  // no place left: zeros change nothing
+    return byte == '0' ? make(e) : kEmptyExpr;
+  } else {
+    const unsigned __int128 remainder = uint64_t{e.c} << 32 | e.b;
+    const auto r = static_cast<uint64_t>((remainder * 10 + (byte - '0')) % divisor);
+    to.b = static_cast<uint32_t>(r);
+    to.c = static_cast<uint32_t>(r >> 32);
+    to.d = e.d > kPointRead ? e.d - 1 : kDigitRead;
+  }
+  return multiple_length(to) == kInfinite ? kEmptyExpr : make(to);
 }
 
 // Emptiness is structural but for intersections and complements, where a search decides.
@@ -231,11 +248,37 @@ bool ExprPool::is_alive(ExprId id) {
         alive = is_alive(e.a);
         break;
       default:
-        alive = search(id, 0, false) != kInfinite;
+        alive = descends(id) || search(id, 0, false) != kInfinite;
     }
   }
   alive_[id] = alive ? 1 : 2;
   return alive;
+}
+
+// Does a walk that always takes the first byte leading nearer to the end arrive? Inside a
+// character nearly every state does, and a search would derive it by all its byte classes.
+bool ExprPool::descends(ExprId id) {
+  constexpr int kMostSteps = 100;
+  std::vector<ExprId> path;
+  for (int step = 0; step < kMostSteps; ++step) {
+    path.push_back(id);
+    uint32_t cost[256];
+    uint8_t byte[256];
+    const uint32_t n_classes = cheapest_bytes(id, false, cost, byte);
+    ExprId nearer = kNone;
+    for (uint32_t cls = 0; cls < n_classes && nearer == kNone; ++cls) {
+      const ExprId to = raw_next(id, byte[cls]);
+      if (to == kEmptyExpr || alive_[to] == 2) continue;
+      if (facts_[to].tags || alive_[to] == 1) {
+        for (const ExprId state : path) alive_[state] = 1;
+        return true;
+      }
+      if (facts_[to].min_len < facts_[id].min_len) nearer = to;
+    }
+    if (nearer == kNone) return false;
+    id = nearer;
+  }
+  return false;
 }
 
 // What a byte of decoded text costs inside a JSON string: itself, or the shortest escape.

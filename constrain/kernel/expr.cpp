@@ -1,6 +1,7 @@
 // Construction of expressions: canonical forms and the facts known at once.
 #include "expr.h"
 
+#include <numeric>
 #include <tuple>
 
 namespace constrain {
@@ -61,6 +62,7 @@ ExprFacts ExprPool::concat_facts(const Expr& e) const {
   f.tags = a.tags & 1 ? b.tags : 0;
   f.min_len = add_length(a.min_len, b.min_len);
   f.min_plain = add_length(a.min_plain, b.min_plain);
+  f.max_len = add_length(a.max_len, b.max_len);
   // A derivative enters b only if a may be empty; a long chain of bytes stays shallow.
   f.depth = std::max(a.depth + 1, a.tags & 1 ? b.depth + 1 : b.depth);
   f.chain = b.chain + 1;
@@ -75,6 +77,7 @@ ExprFacts ExprPool::list_facts(const Expr& e) const {
   ExprFacts f;
   f.tags = any ? 0 : ~uint64_t{0};
   f.min_len = f.min_plain = any ? kInfinite : 0;
+  f.max_len = any ? 0 : kInfinite;
   f.stuck = any;
   for (const uint32_t* p = lists_.begin(e.a); p != lists_.end(e.a); ++p) {
     const ExprFacts& part = facts_[*p];
@@ -85,11 +88,13 @@ ExprFacts ExprPool::list_facts(const Expr& e) const {
       f.stuck &= part.stuck;
       f.min_len = std::min(f.min_len, part.min_len);
       f.min_plain = std::min(f.min_plain, part.min_plain);
+      f.max_len = std::max(f.max_len, part.max_len);
       f.searched |= part.searched;
       f.exact_length &= part.exact_length;
     } else {
       f.tags &= part.tags;
       f.min_len = std::max(f.min_len, part.min_len);
+      f.max_len = std::min(f.max_len, part.max_len);
     }
   }
   if (!any) {
@@ -105,6 +110,7 @@ ExprFacts ExprPool::repeat_facts(const Expr& e) const {
   f.tags = e.b == 0 || f.tags ? 1 : 0;
   f.min_len = mul_length(f.min_len, e.b);
   f.min_plain = e.b == 0 ? 0 : mul_length(f.min_plain, e.b);
+  f.max_len = mul_length(f.max_len, e.c);
   ++f.depth;
   return f;
 }
@@ -117,6 +123,7 @@ ExprFacts ExprPool::literal_facts(const Expr& e) const {
   for (uint32_t i = e.b; i < e.c; ++i) {
     const auto length = static_cast<uint32_t>(texts[i].size()) - e.d;
     f.min_len = std::min(f.min_len, length);
+    f.max_len = std::max(f.max_len, length);
     bool plain = true;
     for (size_t k = e.d; k < texts[i].size(); ++k) {
       const auto b = static_cast<uint8_t>(texts[i][k]);
@@ -127,16 +134,32 @@ ExprFacts ExprPool::literal_facts(const Expr& e) const {
   return f;
 }
 
-// Digits still needed to make the number a multiple: the smallest k such that some k digits
-// bring remainder * 10^k + x to 0 modulo the divisor.
+// Bytes still needed to make the number a multiple. With n more digits, t of them after the point,
+// it can be one iff remainder * 10^n + x is 0 modulo divisor / gcd(divisor, 10^(places - t)) for
+// some x < 10^n. kInfinite: the places left do not suffice.
 uint32_t ExprPool::multiple_length(const Expr& e) const {
-  const auto divisor = static_cast<unsigned __int128>(divisors_[e.a]);
-  unsigned __int128 shifted = uint64_t{e.c} << 32 | e.b, power = 1;
-  for (uint32_t k = 0;; ++k) {
-    const unsigned __int128 missing = (divisor - shifted % divisor) % divisor;
-    if (missing < power && (k > 0 || e.d)) return k;
-    shifted = shifted % divisor * 10;
-    power *= 10;
+  const auto [divisor, places] = divisors_[e.a];
+  const bool pointed = e.d >= kPointRead;
+  const uint32_t left = pointed ? e.d - kPointRead : places;
+  const uint64_t remainder = uint64_t{e.c} << 32 | e.b;
+  uint32_t least = kInfinite;
+  uint64_t modulus = divisor;
+  // From all places down to none, while the modulus loses its factors of ten.
+  for (uint32_t t = left;; --t) {
+    const uint32_t fixed = t + (pointed || t == 0 ? 0 : 1);
+    unsigned __int128 shifted = remainder % modulus, power = 1;
+    for (uint32_t n = 0; n + fixed - t < least; ++n) {
+      const unsigned __int128 missing = (modulus - shifted % modulus) % modulus;
+      if (missing < power && n >= t && (n > t || e.d)) {
+        least = n + fixed - t;
+        break;
+      }
+      if (pointed && n == t) break;
+      shifted = shifted % modulus * 10;
+      power = std::min<unsigned __int128>(power * 10, modulus);
+    }
+    if (t == 0) return least;
+    modulus /= std::gcd(modulus, uint64_t{10});
   }
 }
 
@@ -155,7 +178,7 @@ ExprFacts ExprPool::derive_facts(const Expr& e) {
       ByteSet plain = sets_[e.a];
       plain.w[0] &= ~(uint64_t{0xFFFFFFFF} | uint64_t{1} << '"');
       plain.w[1] &= ~(uint64_t{1} << ('\\' - 64));
-      f.min_len = 1;
+      f.min_len = f.max_len = 1;
       f.min_plain = plain.empty() ? kInfinite : 1;
       break;
     }
@@ -167,6 +190,7 @@ ExprFacts ExprPool::derive_facts(const Expr& e) {
     case ExprKind::kNot:
       f.tags = facts_[e.a].tags & 1 ? 0 : 1;
       f.depth = facts_[e.a].depth + 1;
+      f.max_len = kInfinite;
       f.searched = true;
       f.exact_length = false;
       break;
@@ -179,13 +203,15 @@ ExprFacts ExprPool::derive_facts(const Expr& e) {
       f.depth = inner.depth + 1;
       f.searched = inner.searched;
       f.min_len = f.min_plain = add_length(inner.min_len, 1);
+      f.max_len = kInfinite;  // escapes lengthen
       // Exact where the shortest text needs no escape.
       f.exact_length = e.b == kNoEscape && inner.exact_length && inner.min_plain == inner.min_len;
       break;
     }
     case ExprKind::kMultiple:
-      f.tags = e.d && !e.b && !e.c ? 1 : 0;
       f.min_len = f.min_plain = multiple_length(e);
+      f.tags = f.min_len == 0 ? 1 : 0;
+      f.max_len = kInfinite;
       break;
   }
   return f;
@@ -325,15 +351,27 @@ ExprId ExprPool::intersection(std::vector<ExprId> parts) {
   if (parts[0] == kEmptyExpr) return kEmptyExpr;
   drop_any_text(parts);
   if (parts.size() == 1) return parts[0];
+  // What must be longer than it may be is nothing; seen here, it needs no search (a multiple of
+  // a great number under a bound would otherwise be looked for among all numerals).
+  uint32_t shortest = 0, longest = kInfinite;
+  for (const ExprId p : parts) {
+    shortest = std::max(shortest, facts_[p].min_len);
+    longest = std::min(longest, facts_[p].max_len);
+  }
+  if (shortest > longest) return kEmptyExpr;
   if (std::binary_search(parts.begin(), parts.end(), kEpsilon)) {
     for (const ExprId p : parts)
       if (!(facts_[p].tags & 1)) return kEmptyExpr;
     return kEpsilon;
   }
-  for (const ExprId p : parts)
-    if (nodes_[p].kind == ExprKind::kNot &&
-        std::binary_search(parts.begin(), parts.end(), nodes_[p].a))
-      return kEmptyExpr;
+  const bool is_text = std::any_of(parts.begin(), parts.end(), [&](ExprId p) {
+    return !facts_[p].searched;
+  });
+  for (const ExprId p : parts) {
+    if (nodes_[p].kind != ExprKind::kNot) continue;
+    if (std::binary_search(parts.begin(), parts.end(), nodes_[p].a)) return kEmptyExpr;
+    if (is_text && is_any_text(nodes_[p].a)) return kEmptyExpr;  // no text, made of characters
+  }
   return make({ExprKind::kAnd, lists_.intern(parts.data(), parts.size())});
 }
 
@@ -352,11 +390,12 @@ ExprId ExprPool::repeat(ExprId a, uint32_t min, uint32_t max) {
   return make({ExprKind::kRepeat, a, min, std::min(max, kInfinite)});
 }
 
-ExprId ExprPool::multiple(uint64_t divisor) {
-  for (uint32_t i = 0; i < divisors_.size(); ++i)
-    if (divisors_[i] == divisor) return make({ExprKind::kMultiple, i, 0, 0, 0});
-  divisors_.push_back(divisor);
-  return make({ExprKind::kMultiple, static_cast<uint32_t>(divisors_.size() - 1), 0, 0, 0});
+ExprId ExprPool::multiple(uint64_t divisor, uint32_t places) {
+  const Divisor wanted{divisor, places};
+  const auto found = std::find(divisors_.begin(), divisors_.end(), wanted);
+  const auto id = static_cast<uint32_t>(found - divisors_.begin());
+  if (found == divisors_.end()) divisors_.push_back(wanted);
+  return make({ExprKind::kMultiple, id, 0, 0, 0});
 }
 
 }  // namespace constrain

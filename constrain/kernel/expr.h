@@ -38,8 +38,11 @@ enum class ExprKind : uint8_t {
   kRepeat,    // a, b to c times (c may be kInfinite)
   kLiterals,  // a: list; literals [b, c) of it from their byte d on
   kQuoted,    // a: expression over decoded text, b: escape state, c: mode; up to and with '"'
-  kMultiple,  // a: divisor; b: remainder (low word), c: (high word), d: a digit has been read
+  kMultiple,  // a: divisor; b: remainder (low word), c: (high word), d: what was read (see below)
 };
+
+// What a kMultiple has read: nothing, digits, or a point with d - kPointRead places left after it.
+constexpr uint32_t kDigitRead = 1, kPointRead = 2;
 
 struct Expr {
   ExprKind kind;
@@ -57,6 +60,7 @@ struct ExprFacts {
   uint64_t tags = 0;        // bit t: the empty text is accepted with tag t
   uint32_t min_len = 0;     // bytes of the shortest match; a lower bound if !exact_length
   uint32_t min_plain = 0;   // the same without bytes that a JSON string must escape
+  uint32_t max_len = 0;     // bytes that no match exceeds; kInfinite: none known
   uint32_t depth = 0;       // recursion that taking a derivative needs
   uint32_t chain = 0;       // length of the concatenation it heads
   bool searched = false;    // holds an intersection or complement: emptiness needs a search
@@ -97,7 +101,9 @@ class ExprPool {
   // Weight of the literal of `e` that `byte` completes; only asked where there is one.
   float end_weight(ExprId e, uint8_t byte) const;
   bool can_spell(const std::string& text, Universe universe) const;
-  ExprId multiple(uint64_t divisor);
+  // Digits whose value is a multiple of `divisor`; with `places`, digits with a point anywhere
+  // after the first, whose value times 10^places is one (so only zeros follow those places).
+  ExprId multiple(uint64_t divisor, uint32_t places);
   ExprId chars(const std::vector<CodeRange>& ranges, Universe universe);
   ExprId any_text(Universe universe);                  // every text of the universe
   ExprId complement(ExprId a, Universe universe);      // every other text of the universe
@@ -217,6 +223,7 @@ class ExprPool {
   uint32_t literal_classes(const Expr& e);
   uint32_t quoted_classes(const Expr& e);
   uint32_t search(ExprId e, uint32_t tag, bool spelled);
+  bool descends(ExprId e);
   bool has_plenty_digits(ExprId e);
   uint32_t spelled_cost(uint8_t byte) const;
   uint32_t cheapest_bytes(ExprId e, bool spelled, uint32_t cost[256], uint8_t byte[256]);
@@ -238,7 +245,12 @@ class ExprPool {
   std::vector<LiteralList> literal_lists_;
   std::unordered_map<std::string, uint32_t> literal_ids_;
   bool has_weights_ = false;
-  std::vector<uint64_t> divisors_;
+  struct Divisor {
+    uint64_t value;
+    uint32_t places;
+    bool operator==(const Divisor&) const = default;
+  };
+  std::vector<Divisor> divisors_;
   Interner<ClassMap> class_maps_;
   std::vector<uint32_t> class_counts_;
   std::unordered_map<uint64_t, uint32_t> meets_;

@@ -93,6 +93,7 @@ void declare_few(ExprPool& pool, ObjectSpec& spec) {
       PropertySpec p;
       p.name = std::move(name);
       p.value = others.value;
+      p.ways = others.ways;
       p.floating = true;
       spec.properties.push_back(std::move(p));
     }

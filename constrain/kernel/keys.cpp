@@ -44,6 +44,7 @@ bool Machine::fits(const ObjectSpec& spec, const uint32_t* state, uint32_t prope
 }
 
 bool Machine::may_use(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const {
+  if (!spec.demands.empty()) return plan(spec, state).ways[property] != 0;
   const PropertySpec& p = spec.properties[property];
   if (!p.possible || seen(spec, state, property)) return false;
   if (!program_.forms[spec.form].any_order) {
@@ -63,6 +64,10 @@ bool Machine::may_use_any(const ObjectSpec& spec, const uint32_t* state, uint32_
 bool Machine::may_use_other(const ObjectSpec& spec, uint32_t object,
                             const uint32_t* state) const {
   if (spec.others.empty()) return false;
+  if (!spec.demands.empty()) {
+    if (!plan(spec, state).classes) return false;
+    return !spec.may_run_out || has_fresh_name(open_other(spec, object, state), spec);
+  }
   if (!program_.forms[spec.form].any_order && state[kMissing]) return false;
   if (!fits(spec, state, kNone)) return false;
   return !spec.may_run_out || has_fresh_name(open_other(spec, object, state), spec);
@@ -73,7 +78,7 @@ Key Machine::open_other(const ObjectSpec& spec, uint32_t object, const uint32_t*
   Key key;
   key.object = object;
   key.name = spec.properties.empty() ? kNone : 0;
-  key.other = spec.other;
+  key.other = spec.demands.empty() ? spec.other : other_keys(spec, state);
   if (state[kUsedNames]) key.used = state[kUsedNames];
   return key;
 }
@@ -106,6 +111,7 @@ bool Machine::has_fresh_name(const Key& key, const ObjectSpec& spec) const {
 }
 
 bool Machine::can_close(const ObjectSpec& spec, const uint32_t* state) const {
+  if (!spec.demands.empty()) return plan(spec, state).may_close;
   return state[kMissing] == 0 && state[kCount] >= spec.min_properties;
 }
 
@@ -117,13 +123,20 @@ bool Machine::can_continue(const ObjectSpec& spec, uint32_t object,
 
 // The state once `property` (kNone: an other key) has been read.
 uint32_t Machine::state_after(const ObjectSpec& spec, const uint32_t* state, uint32_t property,
-                              uint32_t used_names) {
+                              uint32_t used_names, uint32_t settles) {
   const bool any_order = program_.forms[spec.form].any_order;
   const auto n = static_cast<uint32_t>(spec.properties.size());
+  const PropertySpec* declared =
+      property == kNone || spec.properties[property].floating ? nullptr : &spec.properties[property];
+  if (!any_order && !spec.demands.empty())
+    settles |= program_.settled_by_skipping(spec, state[kPosition],
+                                            declared ? declared->order : spec.n_declared);
   std::vector<uint32_t> words(state, state + kSeen + (has_bits(spec) ? (n + 31) / 32 : 0));
   // Without an upper bound, counts above the lower one are alike.
-  if (spec.max_properties < kInfinite || words[kCount] < spec.min_properties) ++words[kCount];
+  const uint32_t alike = std::max(spec.min_properties, spec.saturation);
+  if (spec.max_properties < kInfinite || words[kCount] < alike) ++words[kCount];
   words[kUsedNames] = used_names;
+  words[kSettled] |= settles;
   if (property == kNone) {
     if (!any_order) words[kPosition] = spec.n_declared;
   } else {
@@ -248,6 +261,10 @@ void Machine::close_key(const Key& key, CellId id, Threads& out) {
   if (key.name != kNone && spec.names.nodes[key.name].terminal) {
     const uint32_t property = spec.names.nodes[key.name].lo;
     if (!may_use(spec, state, property)) return;
+    if (!spec.demands.empty()) {
+      begin_ways(cell, property, 0, state[kUsedNames], out);
+      return;
+    }
     cell.state = state_after(spec, state, property, state[kUsedNames]);
     begin_value(cell, spec.properties[property].value, out);
     return;
@@ -256,6 +273,11 @@ void Machine::close_key(const Key& key, CellId id, Threads& out) {
   uint64_t tags = pool_.tags(pool_.next(key.other, '"'));
   if (!tags) return;
   const uint32_t used = arena_.used_insert(state[kUsedNames], arena_.prefix_text(key.prefix));
+  if (!spec.demands.empty()) {
+    for (uint32_t tag = 0; tags; tags >>= 1, ++tag)
+      if (tags & 1) begin_ways(cell, kNone, tag, used, out);
+    return;
+  }
   cell.state = state_after(spec, arena_.objects.begin(cell.state), kNone, used);
   for (uint32_t tag = 0; tags; tags >>= 1, ++tag)
     if (tags & 1) begin_value(cell, spec.others[tag].value, out);
@@ -265,6 +287,10 @@ void Machine::close_unnamed(CellId id, uint32_t tag, Threads& out) {
   Cell cell = arena_.cells[id];
   const ObjectSpec& spec = program_.objects[cell.node];
   const uint32_t* state = arena_.objects.begin(cell.state);
+  if (!spec.demands.empty()) {
+    begin_ways(cell, kNone, tag, state[kUsedNames], out);
+    return;
+  }
   cell.state = state_after(spec, state, kNone, state[kUsedNames]);
   begin_value(cell, spec.others[tag].value, out);
 }

@@ -33,6 +33,11 @@ uint32_t Machine::done_length(const Cell& cell) const {
       const uint32_t rest = program_.items_rest(spec, cell.a);
       return add_length(add_length(rest, program_.forms[spec.form].array_close_len), below);
     }
+    case FrameKind::kTallied: {
+      const ArraySpec& spec = program_.arrays[cell.node];
+      const uint32_t rest = tallied_rest(cell.node, tally_words(cell));
+      return add_length(add_length(rest, program_.forms[spec.form].array_close_len), below);
+    }
   }
   return kInfinite;
 }
@@ -58,6 +63,7 @@ uint32_t Machine::extras_cost(const ObjectSpec& spec, const uint32_t* state,
 }
 
 uint32_t Machine::members_rest(const ObjectSpec& spec, const uint32_t* state) const {
+  if (!spec.demands.empty()) return plan(spec, state).rest;
   return add_length(state[kRestCost], extras_cost(spec, state, state, kNone, false));
 }
 
@@ -80,6 +86,24 @@ uint32_t Machine::rest_after(const ObjectSpec& spec, const uint32_t* state,
   return add_length(rest, extras_cost(spec, state, counts, property, takes_short));
 }
 
+// Bytes after the colon of a member: its value, and what is needed then.
+uint32_t Machine::after_key(const ObjectSpec& spec, const uint32_t* state,
+                            uint32_t property) const {
+  if (!spec.demands.empty()) return plan(spec, state).costs[property];
+  return add_length(program_.values[spec.properties[property].value].min_len,
+                    rest_after(spec, state, property));
+}
+
+uint32_t Machine::after_other_key(const ObjectSpec& spec, const uint32_t* state, uint32_t tag,
+                                  bool takes_short) const {
+  if (!spec.demands.empty()) {
+    const MemberPlan& known = plan(spec, state);
+    return takes_short ? known.short_costs[tag] : known.other_costs[tag];
+  }
+  return add_length(program_.values[spec.others[tag].value].min_len,
+                    rest_after(spec, state, kNone, takes_short));
+}
+
 // Bytes from the opening quotation mark of the next key to the end of the last member.
 uint32_t Machine::member_cost(const ObjectSpec& spec, uint32_t object,
                               const uint32_t* state) const {
@@ -88,8 +112,10 @@ uint32_t Machine::member_cost(const ObjectSpec& spec, uint32_t object,
   if (least) return least - comma;
   least = kInfinite;
   for (uint32_t i = 0; i < spec.properties.size(); ++i)
-    if (may_use(spec, state, i))
-      least = std::min(least, add_length(spec.properties[i].cost, rest_after(spec, state, i)));
+    if (may_use(spec, state, i)) {
+      const uint32_t key = spec.properties[i].key_len + program_.forms[spec.form].colon_len;
+      least = std::min(least, add_length(key, after_key(spec, state, i)));
+    }
   if (may_use_other(spec, object, state)) {
     const bool short_taken = arena_.used_terminal(state[kUsedNames]);
     const uint32_t n_taken = Program::keys_taken(spec, state[kCount], short_taken);
@@ -122,6 +148,8 @@ uint32_t Machine::tag_cost(CellId id, uint32_t tag) const {
     return add_length(item, add_length(program_.items_rest(spec, cell.a + 1),
                                        add_length(form.array_close_len, below)));
   }
+  if (cell.kind == FrameKind::kTallied && cell.phase == Phase::kAfter)  // a comma
+    return add_length(tallied_item_cost(cell), below);
   const uint32_t done = arena_.cell_facts[id].done;
   if (tag == kTagScalar) return done;
   uint32_t value = cell.kind == FrameKind::kValue ? cell.node : cell.a;
@@ -178,17 +206,15 @@ uint32_t Machine::key_potential(const Key& key, const Cell& cell) const {
       if (!may_use(spec, state, i)) continue;
       const uint32_t spelled = 
           1 + spelled_length(spec.properties[i].name, read, key.escape, form.escapes);
-      const uint32_t value = program_.values[spec.properties[i].value].min_len;
-      const uint32_t member = add_length(add_length(spelled, form.colon_len), value);
-      least = std::min(least, add_length(member, rest_after(spec, state, i)));
+      least = std::min(least, add_length(add_length(spelled, form.colon_len),
+                                         after_key(spec, state, i)));
     }
   }
   for (uint32_t tag = 0; key.other != ExprPool::kEmptyExpr && tag < spec.others.size(); ++tag) {
-    const uint32_t value = program_.values[spec.others[tag].value].min_len;
     const uint32_t distance = other_distance(key, spec, tag);
     const bool takes_short = key.prefix == 0 && key.escape == kNoEscape && distance == 1;
-    const uint32_t member = add_length(distance, form.colon_len + value);
-    least = std::min(least, add_length(member, rest_after(spec, state, kNone, takes_short)));
+    least = std::min(least, add_length(add_length(distance, form.colon_len),
+                                       after_other_key(spec, state, tag, takes_short)));
   }
   return add_length(least, add_length(form.object_close_len, arena_.cell_facts[cell.parent].done));
 }

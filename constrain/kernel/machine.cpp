@@ -189,6 +189,9 @@ void Machine::complete(CellId id, Closure& work) {
     case FrameKind::kArray:
       after_item(cell, id, work);
       break;
+    case FrameKind::kTallied:
+      after_tallied(cell, work);
+      break;
   }
 }
 
@@ -198,6 +201,9 @@ void Machine::finish_tag(CellId id, uint32_t tag, Closure& work) {
     finish_object(cell, id, tag, work);
   } else if (cell.kind == FrameKind::kArray && (cell.phase == Phase::kAfter || tag == kTagClose)) {
     finish_array(cell, id, tag, work);
+  } else if (cell.kind == FrameKind::kTallied && cell.phase == Phase::kAfter) {
+    if (tag == kTagClose) work.push(Task::kComplete, cell.parent, 0);
+    else read_tallied(cell, kPlaceComma, work);
   } else if (tag == kTagObject || tag == kTagArray) {
     uint32_t value = cell.kind == FrameKind::kValue ? cell.node : cell.a;
     if (cell.kind == FrameKind::kArray)
@@ -214,6 +220,10 @@ void Machine::open_cases(CellId id, uint32_t value, uint32_t tag, Closure& work)
   const Form& form = program_.forms[v.form];
   if (tag == kTagArray) {
     for (const uint32_t a : v.arrays) {
+      if (!program_.arrays[a].tallies.empty()) {
+        open_tallied(a, id, work);
+        continue;
+      }
       const CellId cell = make_cell({FrameKind::kArray, Phase::kFirst, a, 1, 0, id});
       const uint32_t outer = work.level;
       open_item(cell, work);

@@ -124,10 +124,13 @@ class Machine {
   uint32_t done_length(const Cell& cell) const;
   uint32_t initial_state(const ObjectSpec& spec);
   uint32_t state_after(const ObjectSpec& spec, const uint32_t* state, uint32_t property,
-                       uint32_t used_names);
+                       uint32_t used_names, uint32_t settles = 0);
   uint32_t members_rest(const ObjectSpec& spec, const uint32_t* state) const;
   uint32_t rest_after(const ObjectSpec& spec, const uint32_t* state, uint32_t property,
                       bool takes_short = false) const;
+  uint32_t after_key(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
+  uint32_t after_other_key(const ObjectSpec& spec, const uint32_t* state, uint32_t tag,
+                           bool takes_short) const;
   uint32_t extras_cost(const ObjectSpec& spec, const uint32_t* state, const uint32_t* counts,
                        uint32_t except, bool takes_short) const;
   bool fits(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
@@ -140,6 +143,23 @@ class Machine {
   bool can_continue(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
   bool name_reaches(const ObjectSpec& spec, const uint32_t* state, uint32_t name,
                     uint32_t escape) const;
+  // --- objects with demands (member_plans.cpp)
+  const MemberPlan& plan(const ObjectSpec& spec, const uint32_t* state) const;
+  MemberPlan make_plan(const ObjectSpec& spec, const Members& now, uint32_t missing) const;
+  std::pair<uint64_t, uint32_t> ways_on(const ObjectSpec& spec, const std::vector<Way>& ways,
+                                        const Members& now, uint32_t property) const;
+  Members members_of(const ObjectSpec& spec, const uint32_t* state) const;
+  ExprId other_keys(const ObjectSpec& spec, const uint32_t* state) const;
+  // A thread for each way to read the value of a property (kNone: of an other key of a class).
+  void begin_ways(Cell cell, uint32_t property, uint32_t tag, uint32_t used, Threads& out);
+  // --- arrays with tallies (tallies.cpp)
+  std::vector<uint32_t> tally_words(const Cell& cell) const;
+  uint32_t tallied_rest(uint32_t array, const std::vector<uint32_t>& words) const;
+  void read_tallied(const Cell& cell, ValuePlace place, Closure& work);
+  bool may_add_tallied(const Cell& cell) const;
+  void open_tallied(uint32_t array, CellId parent, Closure& work);
+  void after_tallied(const Cell& cell, Closure& work);
+  uint32_t tallied_item_cost(const Cell& cell) const;
   uint32_t tag_cost(CellId id, uint32_t tag) const;
   uint32_t member_cost(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
   uint32_t key_potential(const Key& key, const Cell& cell) const;

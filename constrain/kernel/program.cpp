@@ -34,12 +34,14 @@ uint32_t Program::add_value(uint32_t form) {
 uint32_t Program::add_object(ObjectSpec spec) {
   if (!forms[spec.form].can_separate) spec.max_properties = std::min(spec.max_properties, 1u);
   prepare_names(pool, forms[spec.form], spec);
+  prepare_demands(spec);
   objects.push_back(std::move(spec));
   return static_cast<uint32_t>(objects.size() - 1);
 }
 
 uint32_t Program::add_array(ArraySpec spec) {
   if (!forms[spec.form].can_separate) spec.max_items = std::min(spec.max_items, 1u);
+  complete_array(spec);
   spec.unique &= spec.max_items > 1;
   arrays.push_back(std::move(spec));
   return static_cast<uint32_t>(arrays.size() - 1);
@@ -90,6 +92,12 @@ uint32_t Program::keys_taken(const ObjectSpec& spec, uint32_t count, bool short_
                           : short_taken || spec.names.nodes[0].terminal;
 }
 
+uint32_t Program::key_growth(const ObjectSpec& spec, const ObjectSpec::OtherKeys& other,
+                             uint32_t n) const {
+  if (!spec.may_run_out) return n == 0 ? 0 : n <= kOneByteKeys ? 1 : 3;
+  return n < other.lengths.size() ? other.lengths[n] - other.lengths[0] : kInfinite;
+}
+
 // What the cheapest `n` more members cost, commas included, out of `optional` (ascending) and
 // other keys.
 uint32_t Program::cheapest_members(const ObjectSpec& spec, const std::vector<uint32_t>& optional,
@@ -113,16 +121,18 @@ void Program::update_others(ObjectSpec& spec) {
   const Form& form = forms[spec.form];
   spec.additional_cost = kInfinite;
   spec.other_costs.clear();
-  for (auto& [key, value, lengths] : spec.others) {
-    const ExprId quoted = pool.quoted_rest(key, form.escapes);
+  for (ObjectSpec::OtherKeys& other : spec.others) {
+    const ExprId quoted = pool.quoted_rest(other.key, form.escapes);
     if (!pool.is_alive(quoted)) continue;
-    const uint32_t rest = add_length(1 + form.colon_len, values[value].min_len);
-    spec.additional_cost =
-        std::min(spec.additional_cost, add_length(pool.min_length(quoted, 0), rest));
+    other.cost = add_length(pool.min_length(quoted, 0), 1 + form.colon_len);
+    const uint32_t value = values[other.value].min_len;
+    spec.additional_cost = std::min(spec.additional_cost, add_length(other.cost, value));
     if (!spec.may_run_out) continue;
     const size_t wanted = 64 + 2 * size_t{spec.min_properties} + spec.n_declared;
-    if (lengths.empty()) lengths = pool.shortest_texts(key, std::min(wanted, kMostLengths));
-    for (const uint32_t n : lengths) spec.other_costs.push_back(add_length(n + 1, rest));
+    auto& lengths = other.lengths;
+    if (lengths.empty()) lengths = pool.shortest_texts(other.key, std::min(wanted, kMostLengths));
+    for (const uint32_t n : lengths)
+      spec.other_costs.push_back(add_length(n + 2 + form.colon_len, value));
   }
   std::sort(spec.other_costs.begin(), spec.other_costs.end());
 }
@@ -139,9 +149,10 @@ bool Program::update_object(ObjectSpec& spec) {
     else if (p.cost < kInfinite && spec.min_properties) optional.push_back(p.cost);
   }
   update_others(spec);
+  if (!spec.demands.empty()) total = demanded_rest(spec, {});
   if (spec.n_required > spec.max_properties || spec.min_properties > spec.max_properties)
     total = kInfinite;
-  if (spec.min_properties > spec.n_required && total < kInfinite) {
+  if (spec.demands.empty() && spec.min_properties > spec.n_required && total < kInfinite) {
     std::sort(optional.begin(), optional.end());
     total = add_length(total, cheapest_members(spec, optional,
                                                spec.min_properties - spec.n_required,
@@ -169,6 +180,7 @@ bool Program::update_array(ArraySpec& spec) {
     return spec.min_len < before;
   }
   const auto n_prefix = static_cast<uint32_t>(spec.prefix.size());
+  if (!spec.tallies.empty()) return update_tallied(spec);
   const uint32_t known = std::min(n_prefix, spec.min_items);
   spec.rest_min.assign(n_prefix + 1, 0);
   const uint32_t item = spec.items == kNone ? kInfinite : values[spec.items].min_len;
@@ -240,6 +252,10 @@ void Program::complete_object(ObjectSpec& spec) {
   std::vector<ExprId> keys;
   for (uint32_t i = 0; i < spec.others.size(); ++i)
     keys.push_back(pool.concat(pool.quoted_rest(spec.others[i].key, mode), pool.tag(i)));
+  if (!spec.demands.empty()) spec.by_class = keys;
+  const auto dead = [&](const Way& way) { return values[way.value].min_len == kInfinite; };
+  for (PropertySpec& p : spec.properties) std::erase_if(p.ways, dead);
+  for (ObjectSpec::OtherKeys& other : spec.others) std::erase_if(other.ways, dead);
   spec.other = pool.alternatives(std::move(keys));
   spec.next_required.assign(n + 1, n);
   spec.rest_required.assign(n + 1, 0);
@@ -261,8 +277,14 @@ void Program::complete_object(ObjectSpec& spec) {
 }
 
 void Program::complete_array(ArraySpec& spec) {
-  const auto n_prefix = static_cast<uint32_t>(spec.prefix.size());
+  const size_t n_ways = spec.ways.empty() ? 0 : spec.ways.size() - 1;
+  const auto n_prefix = static_cast<uint32_t>(std::max(spec.prefix.size(), n_ways));
   spec.saturation = spec.max_items == kInfinite ? std::max(n_prefix, spec.min_items) : kInfinite;
+  for (const ArraySpec::Tally& t : spec.tallies) {
+    if (spec.max_items < kInfinite) break;
+    spec.saturation = std::max(spec.saturation, t.under);
+    if (t.over < kInfinite) spec.saturation = std::max(spec.saturation, t.over + 1);
+  }
 }
 
 void Program::reset_lengths() {
@@ -300,7 +322,9 @@ void Program::finish(uint32_t root_node) {
   }
   for (auto& v : values) prune(v);
   for (auto& o : objects) complete_object(o);
-  for (auto& a : arrays) complete_array(a);
+  for (auto& a : arrays)
+    for (auto& ways : a.ways)
+      std::erase_if(ways, [&](const Way& w) { return values[w.value].min_len == kInfinite; });
   find_plenty();
 }
 

@@ -62,9 +62,19 @@ struct Value {
   uint32_t min_len = kInfinite;  // without what precedes it
 };
 
+// One way to read a member or an item of a frame with demands.
+struct Way {
+  uint32_t value = 0;
+  uint32_t settles = 0;  // the demands it settles, or the tallies it counts for, as bits
+};
+// In place of the bits: the only way to read an item once every tally has its minimum.
+inline constexpr uint32_t kWhenFull = 1u << 31;
+
 struct PropertySpec {
   std::string name;      // decoded, UTF-8
   uint32_t value = 0;
+  std::vector<Way> ways = {};  // where the object has demands: first the value itself
+  uint32_t absent = 0;         // demands that are settled if the key never comes
   uint32_t order = 0;    // position in the schema
   bool required = false;
   bool possible = true;  // false: the key may not occur
@@ -95,10 +105,21 @@ struct ObjectSpec {
   struct OtherKeys {
     ExprId key;      // over decoded text
     uint32_t value;
+    std::vector<Way> ways = {};
     std::vector<uint32_t> lengths = {};  // of its shortest keys, where keys may run out
+    uint32_t cost = kInfinite;           // shortest key and its colon
   };
+  // A demand is settled by a member read in a way that settles it, by the absence of a key, or
+  // at the end by a number of members under `under` or over `over`. All must be settled.
+  struct Demand {
+    uint32_t under = 0, over = kInfinite;
+  };
+  std::vector<Demand> demands;
+  bool bounds_count = false;   // with demands: does the number of members matter?
+  uint32_t saturation = 0;     // counts above this are alike
   std::vector<OtherKeys> others;         // disjoint classes of other keys
   ExprId other = ExprPool::kEmptyExpr;   // one, after its opening mark; tag = index of the class
+  std::vector<ExprId> by_class;          // with demands: its alternatives
   bool may_run_out = false;  // names that begin in some way may all be used up
   uint32_t additional_cost = kInfinite;  // shortest other key, colon and shortest value
   std::vector<uint32_t> other_costs;     // ... of the shortest ones, where keys may run out
@@ -113,6 +134,13 @@ struct ObjectSpec {
 
 struct ArraySpec {
   uint32_t form = 0;
+  // How many items must be of a kind: between min and max at the end, unless the array has under
+  // `under` or over `over` items.
+  struct Tally {
+    uint32_t min = 0, max = kInfinite, under = 0, over = kInfinite;
+  };
+  std::vector<Tally> tallies;
+  std::vector<std::vector<Way>> ways;  // with tallies: by position, the last for all later ones
   std::vector<uint32_t> prefix;
   uint32_t items = kNone;
   uint32_t min_items = 0, max_items = kInfinite;
@@ -128,9 +156,17 @@ struct ArraySpec {
   std::vector<uint32_t> rest_min;  // count of items -> shortest length of those still needed
 };
 
+// What of an object's state decides which members it still needs.
+struct Members {
+  uint32_t count = 0, position = 0;
+  uint32_t settled = 0;                  // demands
+  const uint32_t* seen = nullptr;        // bits by property; null: none was seen
+  bool short_taken = false;              // is the shortest other key gone?
+};
+
 class Program {
  public:
-  explicit Program(ExprPool& pool) : pool(pool) {}
+  Program(ExprPool& pool, const Limits& limits) : pool(pool), limits(limits) {}
 
   uint32_t add_form(const std::string& whitespace, bool any_order, EscapeMode escapes);
   uint32_t add_value(uint32_t form);  // filled by set_value, so that values may be recursive
@@ -155,10 +191,28 @@ class Program {
   // The member with the n-th shortest other key (from 0): a bound that can always be kept, exact
   // for free-form keys.
   uint32_t other_cost(const ObjectSpec& spec, uint32_t n) const;
+  // How much longer the n-th shortest other key (from 0) of a class is than the shortest.
+  uint32_t key_growth(const ObjectSpec& spec, const ObjectSpec::OtherKeys& other,
+                      uint32_t n) const;
   // How many of the shortest other keys may be taken: by declared names, and by `count` members.
   static uint32_t keys_taken(const ObjectSpec& spec, uint32_t count, bool short_taken);
 
+  // Shortest length of the members still needed, commas included, where there are demands
+  // (demands.cpp); kInfinite: they cannot all be settled any more.
+  uint32_t demanded_rest(const ObjectSpec& spec, const Members& members) const;
+  // May the property not come any more (or has it come)?
+  bool passed(const ObjectSpec& spec, const Members& members, uint32_t property) const;
+  // Demands settled by the declared keys that are skipped when the next one stands at `to`.
+  uint32_t settled_by_skipping(const ObjectSpec& spec, uint32_t from, uint32_t to) const;
+  // The same for arrays with tallies: `words` is the number of items, then the tallies.
+  uint32_t tallied_rest(const ArraySpec& spec, const std::vector<uint32_t>& words) const;
+  bool may_end_tallied(const ArraySpec& spec, const uint32_t* words) const;
+  // One more item read in a way; false: some tally is over its maximum.
+  bool tally(const ArraySpec& spec, const Way& way, std::vector<uint32_t>& words) const;
+  std::vector<Way> ways_of_item(const ArraySpec& spec, const std::vector<uint32_t>& words) const;
+
   ExprPool& pool;
+  const Limits& limits;
   std::vector<Form> forms;
   std::vector<Value> values;
   std::vector<ObjectSpec> objects;
@@ -172,10 +226,12 @@ class Program {
   bool update_object(ObjectSpec& spec);
   void update_others(ObjectSpec& spec);
   bool update_array(ArraySpec& spec);
+  void prepare_demands(ObjectSpec& spec) const;
   bool update_node(GrammarNode& node);
   void prune(Value& value);
   void complete_object(ObjectSpec& spec);
-  void complete_array(ArraySpec& spec);
+  bool update_tallied(ArraySpec& spec);
+  static void complete_array(ArraySpec& spec);
   void reset_lengths();
   void find_plenty();
   bool object_has_plenty(const ObjectSpec& spec) const;

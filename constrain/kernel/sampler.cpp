@@ -1,7 +1,6 @@
 #include "sampler.h"
 
 #include <algorithm>
-#include <bit>
 #include <cfloat>
 #include <cmath>
 #include <stdexcept>
@@ -11,8 +10,8 @@ namespace constrain {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr double kFarBelow = 40;      // e^-87, where weights vanish, is e^-47 of e^-40
 constexpr std::int64_t kFewAllowed = 2048;  // so many are listed, without weights of all
+constexpr std::uint64_t kXtcStream = 0xD1B54A32D192ED03U;  // apart from the stream of draws
 
 std::uint64_t mix(std::uint64_t z) {
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
@@ -20,9 +19,40 @@ std::uint64_t mix(std::uint64_t z) {
     return z ^ (z >> 31);
 }
 
-// 1 / temperature, finite; 0 when greedy.
-float inverse(double temperature) {
-    return temperature > 0 ? static_cast<float>(std::min<double>(1 / temperature, FLT_MAX)) : 0;
+// Whether temperature 0 comes before anything that could drop the greatest logit.
+bool is_greedy(const SamplingSettings& settings) {
+    if (settings.temperature > 0 || settings.dynamic_range > 0) {
+        return false;
+    }
+    const auto drops = [](Step step) { return step == Step::typical_p || step == Step::xtc; };
+    const auto temperature =
+        std::find(settings.steps.begin(), settings.steps.end(), Step::temperature);
+    return std::none_of(settings.steps.begin(), temperature, drops);
+}
+
+bool is_ordinary(const SamplingSettings& settings) {
+    std::vector<Step> rest;
+    for (const Step step : {Step::temperature, Step::top_p, Step::min_p}) {
+        if (std::find(settings.steps.begin(), settings.steps.end(), step) !=
+            settings.steps.end()) {
+            rest.push_back(step);
+        }
+    }
+    return rest == settings.steps && settings.dynamic_range == 0;
+}
+
+bool counts_tokens(const SamplingSettings& settings) {
+    const auto& steps = settings.steps;
+    return settings.dynamic_range > 0 ||
+           std::find(steps.begin(), steps.end(), Step::mirostat_1) != steps.end();
+}
+
+std::vector<std::uint32_t> as_words(std::size_t n_chunks, std::span<const std::int32_t> ids) {
+    std::vector<std::uint32_t> words(ids.empty() ? 0 : n_chunks * kChunkWords);
+    for (const std::int32_t id : ids) {
+        words[static_cast<std::size_t>(id) / 32] |= 1U << (id % 32);
+    }
+    return words;
 }
 
 }  // namespace
@@ -32,23 +62,35 @@ double uniform(std::uint64_t key, std::uint64_t counter) {
     return static_cast<double>(bits >> 11) * 0x1.0p-53;
 }
 
-TokenSampler::TokenSampler(std::size_t n_vocab, const SamplingSettings& settings,
-                           std::vector<LogitEdit> bias)
+TokenSampler::TokenSampler(std::size_t n_vocab, SamplingSettings settings,
+                           std::vector<LogitEdit> bias, std::span<const std::int32_t> banned,
+                           std::span<const std::int32_t> dry_spared)
     : n_vocab_(n_vocab),
       n_chunks_((n_vocab + kChunk - 1) / kChunk),
-      settings_(settings),
+      settings_(std::move(settings)),
+      greedy_(is_greedy(settings_)),
+      ordinary_(is_ordinary(settings_)),
+      needs_count_(counts_tokens(settings_)),
       bias_(std::move(bias)),
-      scale_(inverse(settings.temperature)),
       tail_logits_(kChunk),
       tail_words_(kChunkWords),
-      lane_max_(n_chunks_ * kLanes),
+      lane_max_((n_chunks_ * kLanes + kChunk - 1) / kChunk * kChunk, -kInfinity),
       chunk_max_(n_chunks_),
       values_(kChunk),
-      weights_(n_chunks_ * kChunk),
       chunk_mass_(n_chunks_),
-      chunk_top_(n_chunks_),
+      chunk_near_(n_chunks_),
       positions_(kChunk) {
-    make_patches({});  // ids out of range are found now
+    for (const LogitEdit& edit : bias_) {
+        check_id(edit.token_id);
+    }
+    std::for_each(banned.begin(), banned.end(), [this](std::int32_t id) { check_id(id); });
+    std::for_each(dry_spared.begin(), dry_spared.end(),
+                  [this](std::int32_t id) { check_id(id); });
+    banned_ = as_words(n_chunks_, banned);
+    dry_spared_ = as_words(n_chunks_, dry_spared);
+    if (!greedy_) {
+        weights_.resize(n_chunks_ * kChunk);
+    }
 }
 
 // ---- reading the input ----
@@ -57,17 +99,26 @@ const float* TokenSampler::chunk_logits(std::size_t chunk) const {
     return (chunk + 1) * kChunk <= n_vocab_ ? logits_ + chunk * kChunk : tail_logits_.data();
 }
 
-const std::uint32_t* TokenSampler::chunk_words(std::size_t chunk) const {
+const std::uint32_t* TokenSampler::chunk_mask(std::size_t chunk) const {
     return (chunk + 1) * kChunk <= n_vocab_ ? words_ + chunk * kChunkWords : tail_words_.data();
 }
 
-bool TokenSampler::allowed(std::size_t token_id) const {
-    return ((words_[token_id / 32] >> (token_id % 32)) & 1U) != 0;
+const std::uint32_t* TokenSampler::chunk_words(std::size_t chunk) const {
+    return owned_ ? &own_[chunk * kChunkWords] : chunk_mask(chunk);
+}
+
+void TokenSampler::check_id(std::int32_t token_id) const {
+    if (token_id < 0 || static_cast<std::size_t>(token_id) >= n_vocab_) {
+        throw std::out_of_range("token id outside the vocabulary");
+    }
 }
 
 void TokenSampler::bind(const float* logits, const std::uint32_t* words) {
     logits_ = logits;
     words_ = words;
+    owned_ = false;
+    measured_ = false;
+    heat_ = 1;
     const std::size_t whole = n_vocab_ / kChunk * kChunk;
     std::fill(tail_logits_.begin(), tail_logits_.end(), -kInfinity);
     std::copy(logits + whole, logits + n_vocab_, tail_logits_.begin());
@@ -75,49 +126,6 @@ void TokenSampler::bind(const float* logits, const std::uint32_t* words) {
     std::copy(words + whole / 32, words + (n_vocab_ + 31) / 32, tail_words_.begin());
     if (n_vocab_ % 32 != 0) {
         tail_words_[(n_vocab_ - whole) / 32] &= (1U << (n_vocab_ % 32)) - 1;
-    }
-}
-
-float TokenSampler::patched(const LogitEdit* first, const LogitEdit* last) const {
-    float value = logits_[first->token_id];
-    std::int32_t count = 0;
-    for (const LogitEdit* edit = first; edit != last; ++edit) {
-        value += edit->seen != 0 ? 0.0F : edit->add;
-        count += edit->seen;
-    }
-    if (count > 0) {
-        value = value <= 0 ? value * settings_.repeat_penalty : value / settings_.repeat_penalty;
-        value -= static_cast<float>(count) * settings_.frequency_penalty +
-                 settings_.presence_penalty;
-    }
-    return value;
-}
-
-void TokenSampler::make_patches(std::span<const LogitEdit> edits) {
-    edits_.assign(bias_.begin(), bias_.end());
-    edits_.insert(edits_.end(), edits.begin(), edits.end());
-    for (const LogitEdit& edit : edits_) {
-        if (edit.token_id < 0 || static_cast<std::size_t>(edit.token_id) >= n_vocab_) {
-            throw std::out_of_range("token id outside the vocabulary");
-        }
-    }
-    patches_.clear();
-    if (logits_ == nullptr) {
-        return;
-    }
-    // Stable: addends of one token are added in the order they were given.
-    std::stable_sort(edits_.begin(), edits_.end(), [](const LogitEdit& a, const LogitEdit& b) {
-        return a.token_id < b.token_id;
-    });
-    for (std::size_t i = 0; i < edits_.size();) {
-        std::size_t end = i + 1;
-        while (end < edits_.size() && edits_[end].token_id == edits_[i].token_id) {
-            ++end;
-        }
-        if (allowed(static_cast<std::size_t>(edits_[i].token_id))) {
-            patches_.push_back({edits_[i].token_id, patched(&edits_[i], edits_.data() + end)});
-        }
-        i = end;
     }
 }
 
@@ -133,8 +141,19 @@ void TokenSampler::load(std::size_t chunk) {
     auto patch = std::lower_bound(patches_.begin(), patches_.end(), base,
                                   [](const Patch& p, std::int32_t id) { return p.token_id < id; });
     for (; patch != patches_.end() && patch->token_id < base + static_cast<int>(kChunk); ++patch) {
-        values_[static_cast<std::size_t>(patch->token_id - base)] = patch->value;
+        const auto i = static_cast<std::size_t>(patch->token_id - base);
+        if ((chunk_words(chunk)[i / 32] >> (i % 32) & 1U) != 0) {
+            values_[i] = patch->value;
+        }
     }
+}
+
+bool TokenSampler::has_patch(std::size_t chunk) const {
+    const auto base = static_cast<std::int32_t>(chunk * kChunk);
+    const auto patch =
+        std::lower_bound(patches_.begin(), patches_.end(), base,
+                         [](const Patch& p, std::int32_t id) { return p.token_id < id; });
+    return patch != patches_.end() && patch->token_id < base + static_cast<int>(kChunk);
 }
 
 // The working logit of one allowed token.
@@ -154,17 +173,16 @@ StepStatus TokenSampler::scan(std::int64_t& n_allowed) {
     raw_max_ = raw_allowed_max_ = -kInfinity;
     bool has_nan = false;
     for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
-        const std::uint32_t* words = chunk_words(chunk);
-        for (std::size_t i = 0; i < kChunkWords; ++i) {
-            n_allowed += std::popcount(words[i]);
-        }
+        const std::uint32_t* words = chunk_mask(chunk);
         const ChunkMaxima maxima =
             vector_loops().maxima(chunk_logits(chunk), words, &lane_max_[chunk * kLanes]);
+        n_allowed += maxima.n_allowed;
         has_nan = has_nan || maxima.has_nan;
         raw_max_ = std::max(raw_max_, maxima.all);
         raw_allowed_max_ = std::max(raw_allowed_max_, maxima.allowed);
         chunk_max_[chunk] = maxima.allowed;
     }
+    n_left_ = n_allowed;
     if (n_allowed == 0) {
         return StepStatus::empty_mask;
     }
@@ -172,9 +190,8 @@ StepStatus TokenSampler::scan(std::int64_t& n_allowed) {
 }
 
 // Maxima of the working logits, from the raw ones; status of what is left.
-StepStatus TokenSampler::apply_patches(std::span<const LogitEdit> edits) {
+StepStatus TokenSampler::apply_patches() {
     infinite_ = false;
-    make_patches(edits);
     for (std::size_t i = 0; i < patches_.size(); ++i) {
         if (std::isnan(patches_[i].value)) {
             return StepStatus::nan_logit;
@@ -204,58 +221,25 @@ StepStatus TokenSampler::apply_patches(std::span<const LogitEdit> edits) {
     return max_ == -kInfinity ? StepStatus::all_impossible : StepStatus::ok;
 }
 
-// ---- the model's own log-probabilities ----
-
-// log-sum-exp of the allowed raw logits minus their maximum. Differences from a maximum are
-// taken first everywhere: added to 1e38, a logarithm would be lost.
-double TokenSampler::log_allowed() {
-    double mass = 0;
-    for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
-        vector_loops().mask(chunk_logits(chunk), chunk_words(chunk), values_.data());
-        mass += vector_loops().weigh(values_.data(), raw_allowed_max_, 1, values_.data()).mass;
+// Bans and patches. A ban that leaves nothing yields, or is the step's failure.
+StepStatus TokenSampler::prepare(const StepInput& input) {
+    const bool banned = ban(input.banned);
+    make_patches(input);
+    StepStatus status = n_left_ > 0 ? apply_patches() : StepStatus::all_impossible;
+    if (!banned || status != StepStatus::all_impossible) {
+        return status;
     }
-    return std::log(mass);
-}
-
-// A logit of +inf: the tokens that have it share all the mass.
-void TokenSampler::measure_infinite(StepResult& result) {
-    double n_all = 0;
-    double n_allowed = 0;
-    for (std::size_t i = 0; i < n_vocab_; ++i) {
-        const bool infinite = logits_[i] == kInfinity;
-        n_all += infinite ? 1 : 0;
-        n_allowed += infinite && allowed(i) ? 1 : 0;
+    if (!settings_.bans_yield) {
+        return StepStatus::all_banned;
     }
-    const double logit = logits_[result.token_id];
-    result.logprob = logit == kInfinity ? -std::log(n_all) : -kInfinity;
-    result.removed_mass = 1 - n_allowed / n_all;
-    if (raw_allowed_max_ == kInfinity) {
-        result.masked_logprob = logit == kInfinity ? -std::log(n_allowed) : -kInfinity;
-    } else {
-        result.masked_logprob = logit - raw_allowed_max_ - log_allowed();
+    std::int64_t n_allowed = 0;
+    owned_ = false;
+    status = scan(n_allowed);
+    if (status == StepStatus::ok) {
+        make_patches(input);
+        status = apply_patches();
     }
-}
-
-void TokenSampler::measure(StepResult& result) {
-    if (raw_max_ == kInfinity) {
-        measure_infinite(result);
-        return;
-    }
-    double allowed = 0;
-    double forbidden = 0;
-    for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
-        const ChunkMass mass =
-            vector_loops().masses(chunk_logits(chunk), chunk_words(chunk), raw_max_);
-        allowed += mass.allowed;
-        forbidden += mass.forbidden;
-    }
-    const double logit = logits_[result.token_id];
-    const double max = raw_max_;
-    const double allowed_max = raw_allowed_max_;
-    result.logprob = logit - max - std::log(allowed + forbidden);
-    result.removed_mass = forbidden / (allowed + forbidden);
-    result.masked_logprob = allowed_max >= max - kFarBelow ? logit - max - std::log(allowed)
-                                                           : logit - allowed_max - log_allowed();
+    return status;
 }
 
 // ---- the step ----
@@ -269,55 +253,45 @@ std::int32_t TokenSampler::greatest() {
                                      values_.begin());
 }
 
-// What is left of all allowed tokens by top-p and min-p.
-TokenSampler::Cut TokenSampler::weighed_cut() {
-    const Cut min_p = min_p_cut();
-    if (settings_.top_p >= 1) {
-        weigh(min_p.value);
-        return min_p;
-    }
-    const Cut top_p = top_p_cut(weigh(-kInfinity));
-    return min_p.value > top_p.value ? min_p : top_p;
-}
-
-std::int32_t TokenSampler::choose(double u, StepResult& result) {
-    if (settings_.top_k > 0 && settings_.top_k < result.n_allowed) {
-        list_top_k(static_cast<std::size_t>(settings_.top_k));
-        truncate_list();
-    } else if (result.n_allowed <= kFewAllowed) {
+std::int32_t TokenSampler::choose(const Random& random, double mu, StepResult& result) {
+    const std::vector<Step>& steps = settings_.steps;
+    std::size_t next = 0;
+    if (n_left_ <= kFewAllowed) {
         list_above(-kInfinity);
-        truncate_list();
-    } else {
-        const Cut cut = weighed_cut();
-        if (settings_.typical_p >= 1) {
-            return choose_weighed(cut, u, result);
-        }
-        list_above(cut.value);
-        std::erase_if(listed_, [cut](const Candidate& item) {
-            return !cut.keeps(item.value, item.token_id);
-        });
-        for (Candidate& item : listed_) {
-            item.mass = mass_of(item.value);
-        }
+        return finish_listed(next, random, mu, result);
     }
-    if (settings_.typical_p < 1) {
-        keep_typical();
+    if (ordinary_) {
+        return choose_ordinary(random.draw, result);
     }
-    return choose_listed(u, result);
+    if (!steps.empty() && steps[0] == Step::temperature && settings_.temperature > 0 &&
+        settings_.dynamic_range == 0) {
+        heat_ = settings_.temperature;
+        ++next;
+    }
+    if (next < steps.size() && steps[next] == Step::top_k && settings_.top_k < n_left_) {
+        list_top_k(static_cast<std::size_t>(settings_.top_k));
+        return finish_listed(next + 1, random, mu, result);
+    }
+    return choose_wide(next, random, mu, result);
 }
 
 StepResult TokenSampler::sample(const float* logits, const std::uint32_t* words,
-                                std::span<const LogitEdit> edits, std::uint64_t key,
-                                std::uint64_t counter) {
+                                const StepInput& input) {
     StepResult result;
     bind(logits, words);
     result.status = scan(result.n_allowed);
     if (result.status == StepStatus::ok) {
-        result.status = apply_patches(edits);
+        result.status = prepare(input);
     }
     if (result.status == StepStatus::ok) {
-        result.drawn = settings_.temperature > 0 && result.n_allowed > 1;
-        result.token_id = result.drawn ? choose(uniform(key, counter), result) : greatest();
+        result.drawn = !greedy_ && n_left_ > 1;
+        if (result.drawn) {
+            const Random random{uniform(input.key, input.counter),
+                                uniform(input.key ^ kXtcStream, input.counter)};
+            result.token_id = choose(random, input.mu, result);
+        } else {
+            result.token_id = greatest();
+        }
         measure(result);
     }
     logits_ = nullptr;

@@ -1,23 +1,25 @@
-// Vector loops over one chunk of the vocabulary: maxima, exponentials, sums.
+// Vector loops over one chunk of the vocabulary: maxima, exponentials, sums, comparisons.
 //
 // Idea: a sampling step reads 128 000 floats, so what it costs is decided by a few inner
-// loops. They are written once, with the compiler's generic 16-lane vectors (GCC and Clang
-// lower them to SSE2, AVX2, AVX-512 or NEON), and compiled for three instruction sets on
-// x86-64; the widest one that the processor has is chosen at the first call. Lanes are added
-// in the same order everywhere; multiply-add is fused where the processor can, so processors
-// without it (x86-64 before 2013) may differ in the last bit of a weight, and a draw that falls
-// within that bit in its token.
+// loops. They are written once (sampler_loops.h), with the compiler's generic 16-lane vectors
+// (GCC and Clang lower them to SSE2, AVX2, AVX-512 or NEON), and compiled for three instruction
+// sets on x86-64; the widest one that the processor has is chosen at the first call. Lanes are
+// added in the same order everywhere; multiply-add is fused where the processor can, so
+// processors without it (x86-64 before 2013) may differ in the last bit of a weight, and a draw
+// that falls within that bit in its token.
 //
 // exp: 2^n * e^r with n = round(x / ln 2), |r| <= ln(2)/2 (reduction: Cody and Waite, Software
 // Manual for the Elementary Functions, 1980, chapter 6), e^r = 1 + r q(r), q of degree 4 fitted
 // here for the least greatest relative error (Lawson's weights, 20 000 points): 9.4e-8 before
-// rounding. Tests hold the whole to 4e-7.
+// rounding. Tests hold the whole to 4e-7. ln 2 is taken in one part where multiply-add is fused
+// (as a float it is right to 2.7e-9, 2.4e-7 at e^-87), else in two. 2^n is put on by adding n
+// to the exponent's bits, which leaves the multipliers to the polynomial.
 //
 // Dropped: target_clones (needs ifunc, which sanitizers and musl do not take); libm's expf
-// (0.5 ms for 128 000 scalar calls).
+// (0.5 ms for 128 000 scalar calls); a table of 16 powers of 2 in a register and a shorter
+// polynomial (the look-up costs what the shorter polynomial saves).
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -26,44 +28,70 @@ namespace constrain {
 inline constexpr std::size_t kLanes = 16;
 inline constexpr std::size_t kChunk = 512;  // tokens a chunk: 2 KB of logits, stays in L1
 inline constexpr std::size_t kChunkWords = kChunk / 32;
-inline constexpr std::size_t kLevels = 4;
-
-// Weights e^z, z <= 0, at which weigh() also sums: masses[i] = sum of the weights >= kLevel[i].
-inline constexpr std::array<float, kLevels> kLevel = {0.25F, 1.0F / 32, 1.0F / 256, 1.0F / 4096};
+inline constexpr float kLowestExponent = -87.0F;  // e^-87 = 1.6e-38 is still a normal float32
 
 struct ChunkMaxima {
     float all = 0;      // greatest logit, NaN ignored
     float allowed = 0;  // greatest allowed logit, or -inf
     bool has_nan = false;
+    std::int32_t n_allowed = 0;
 };
 
 struct ChunkMass {
-    float allowed = 0;
-    float forbidden = 0;
+    float allowed = 0;    // sum of e^(x - max) over the allowed tokens
+    float forbidden = 0;  // over the others
+    float kept = 0;       // sum of the weights written
 };
 
-struct ChunkWeights {
-    float mass = 0;
-    float top = 0;                       // greatest weight
-    std::array<float, kLevels> above{};  // see kLevel
+// How weights are made: e^((x - max) * scale) where x >= least, else 0. `max` is finite; where
+// the exponent is below kLowestExponent the weight is 0, and it is at most about 40.
+struct Weighing {
+    float max = 0;
+    float scale = 1;
+    float least = 0;
+};
+
+struct ChunkSpread {
+    double n = 0;
+    double sum = 0;      // of x - center
+    double squares = 0;  // of (x - center)^2
 };
 
 // Every pointer to floats is to kChunk of them, `words` to kChunkWords mask words (bit 1 =
-// allowed). Nothing needs alignment.
+// allowed), `positions` to kChunk indices, of which `n` are written, ascending. Nothing needs
+// alignment. "values" are logits after masking: -inf where a token is out.
 struct VectorLoops {
     // `lane_max` receives kLanes maxima of allowed logits: lane l covers the tokens l, l+16, …
     ChunkMaxima (*maxima)(const float* logits, const std::uint32_t* words, float* lane_max);
-    // Sums of e^(x - max); max is finite and at least every x.
+    // ChunkMass but for `kept`; max is finite and at least every x.
     ChunkMass (*masses)(const float* logits, const std::uint32_t* words, float max);
+    // All of ChunkMass with the same exponentials; how.scale is not looked at: it is 1.
+    ChunkMass (*share)(const float* logits, const std::uint32_t* words, const Weighing& how,
+                       float* out);
+    // The same where the weights need exponentials of their own.
+    ChunkMass (*pair)(const float* logits, const std::uint32_t* words, float max,
+                      const Weighing& how, float* out);
     // out = logit where allowed, else -inf.
     void (*mask)(const float* logits, const std::uint32_t* words, float* out);
-    // out = e^((v - max) * scale); same demands. `levels` also fills ChunkWeights::above.
-    ChunkWeights (*weigh)(const float* values, float max, float scale, float* out);
-    ChunkWeights (*levels)(const float* values, float max, float scale, float* out);
+    // out = weights, and their sum.
+    float (*weigh)(const float* values, const Weighing& how, float* out);
     // Sum of the weights of values >= least.
     float (*kept)(const float* values, const float* weights, float least);
-    // Sum of weights >= high; positions of those in [low, high) go to `out`, their number to n.
-    float (*band)(const float* weights, float low, float high, std::int32_t* out, std::size_t* n);
+    // Sum of weights >= high; positions of those in [low, high).
+    float (*band)(const float* weights, float low, float high, std::int32_t* positions,
+                  std::size_t* n);
+    // Sum of the weights of values nearer to `center` than `low`; positions of those whose
+    // distance is in [low, high).
+    float (*ring)(const float* values, const float* weights, float center, float low, float high,
+                  std::int32_t* positions, std::size_t* n);
+    // Clears the bits of values outside [low, high].
+    void (*within)(const float* values, float low, float high, std::uint32_t* words);
+    // The same for distances from `center` of `high` or more.
+    void (*inside)(const float* values, float center, float high, std::uint32_t* words);
+    // Sum of weight * (value - center), 0 where the weight is.
+    float (*moment)(const float* values, const float* weights, float center);
+    // Over the values that are not -inf.
+    ChunkSpread (*spread)(const float* values, float center);
 };
 
 // The loops for this processor. Thread-safe.

@@ -1,10 +1,11 @@
 """The steps between logits and a draw, each a pure function with its textbook formula.
 
 These are the definitions; `Sampler` runs the same steps in one native call, and the tests hold
-it to these. All take float32 logits `[n_vocab]` (any stride, never written to) and return a new
-array. A token that is ruled out has the logit -inf; its probability is 0. Logits are in nats: a
-difference of 1 is odds of e : 1. Where tokens are ranked, the greater logit is first, and among
-equal logits the lower id.
+it to these (guidance, which needs the logits of two contexts, comes before it). A chain applies
+them in the order that `Sampling` says. All take float32 logits `[n_vocab]` (any stride, never
+written to) and return a new array. A token that is ruled out has the logit -inf; its
+probability is 0. Logits are in nats: a difference of 1 is odds of e : 1. Where tokens are
+ranked, the greater logit is first, and among equal logits the lower id.
 
 Sums are taken in float64, so a truncation may differ from llama.cpp's (float32 sums, unstable
 order among equals) where a token lies within rounding of the limit, or among equal logits.
@@ -65,6 +66,30 @@ def softmax(logits: Logits) -> Probabilities:
     weights = np.exp(log_softmax(logits))
     result: Probabilities = weights / weights.sum()
     return result
+
+
+def guided_logits(conditional: Logits, negative: Logits, scale: float) -> Logits:
+    """Classifier-free guidance: `n_i + scale * (c_i - n_i)`, c and n the log-softmaxes of both.
+
+    Scale 1 gives the conditional distribution, 0 the negative one, above 1 moves away from the
+    negative. A token that is impossible in the conditional stays so; where it is impossible in
+    the negative alone, nothing speaks against it, and its conditional value is taken.
+
+    Raises:
+        ValueError: one of the two has no logit above -inf.
+
+    Source: Sanchez et al.: Stay on topic with classifier-free guidance, 2023, equation 7.
+
+    >>> logits = np.log(np.array([0.5, 0.5], np.float32)), np.log(np.array([0.75, 0.25]))
+    >>> [float(round(p, 3)) for p in softmax(guided_logits(*logits, 2.0))]
+    [0.25, 0.75]
+    """
+    wanted, unwanted = log_softmax(conditional), log_softmax(negative)
+    one_sided = (wanted == -np.inf) | (unwanted == -np.inf)
+    unwanted = np.where(one_sided, 0.0, unwanted)
+    difference = np.where(one_sided, 0.0, wanted) - unwanted
+    result = np.where(one_sided, wanted, unwanted + scale * difference)
+    return result.astype(np.float32)
 
 
 def logit_bias(
@@ -183,6 +208,186 @@ def typical_p(logits: Logits, p: float) -> Logits:
     entropy = -float((q[possible] * log_q[possible]).sum())
     ranked = _ranked(np.abs(-log_q - entropy))
     return _keep(logits, _prefix(ranked, q, p))
+
+
+def dynamic_temperature(
+    logits: Logits, temperature: float, spread: float, exponent: float = 1.0
+) -> Logits:
+    """`x / t`, `t = low + (high - low) * (H / log n)^exponent`, the flatter, the hotter.
+
+    `low = max(0, temperature - spread)`, `high = temperature + spread`, H is the entropy of
+    the distribution in nats, n the number of tokens that are not -inf. With one such token the
+    temperature is the plain one.
+
+    Source: llama.cpp's temp_ext sampler (pull request 4972, "dynatemp"), whose n is the number
+    of candidates it was given.
+    """
+    log_q = log_softmax(logits)
+    possible = log_q[log_q > -np.inf]
+    if spread <= 0 or len(possible) < 2:  # noqa: PLR2004 - log 1 is 0: no entropy to share
+        return apply_temperature(logits, temperature)
+    entropy = -float((np.exp(possible) * possible).sum())
+    flatness = min(1.0, max(0.0, entropy / math.log(len(possible))))
+    low, high = max(0.0, temperature - spread), temperature + spread
+    return apply_temperature(logits, low + (high - low) * flatness**exponent)
+
+
+def top_n_sigma(logits: Logits, n: float) -> Logits:
+    """Keeps `x_i >= m - n * s`, s the standard deviation of the logits that are not -inf.
+
+    The deviation is that of the population (divided by the number of logits). Off for n <= 0.
+    Source: Tang et al.: Top-nσ: not all logits are you need, 2024, algorithm 1.
+    """
+    values = np.asarray(logits, np.float64)
+    if n <= 0:
+        return np.array(logits, np.float32)
+    least = values.max() - n * values[values > -np.inf].std()
+    return np.where(values >= least, values, -np.inf).astype(np.float32)
+
+
+def xtc(
+    logits: Logits, threshold: float, probability: float = 1.0, chance: float = 0.0
+) -> Logits:
+    """Of the tokens with probability >= threshold, drops all but the least probable one.
+
+    Does nothing where fewer than two reach the threshold, or when `chance` (a uniform random
+    number in [0, 1)) is not below `probability`.
+
+    Source: p-e-w: Exclude top choices, text-generation-webui pull request 6335, 2024;
+    llama.cpp's xtc sampler.
+    """
+    values = np.array(logits, np.float32)
+    if chance >= probability:
+        return values
+    ranked = _ranked(-values.astype(np.float64))
+    n_reaching = int((softmax(values)[ranked] >= threshold).sum())
+    values[ranked[: max(0, n_reaching - 1)]] = _IMPOSSIBLE
+    return values
+
+
+def mirostat_1(logits: Logits, mu: float, n_fitted: int = 100) -> Logits:
+    """Keeps the k greatest, `k = (e 2^mu / (1 - n^-e))^(1/s)`, e = s - 1, s Zipf's exponent.
+
+    s is fitted to the `n_fitted` greatest: `s = sum t_i b_i / sum t_i^2`, `t_i = log((i + 1) /
+    i)`, `b_i = log(p_i / p_(i+1))`; n is the number of tokens that are not -inf; k is rounded
+    down, and is at least 1. `mu` is in bits; see `mirostat_update`.
+
+    Source: Basu et al.: Mirostat, ICLR 2021, algorithm 1; llama.cpp's mirostat sampler, whose n
+    is the size of the vocabulary.
+    """
+    log_q = log_softmax(logits)
+    ranked = _ranked(-log_q)
+    best = log_q[ranked[:n_fitted]]
+    places = np.arange(1, len(best), dtype=np.float64)
+    t = np.log((places + 1) / places)
+    exponent = float((t * -np.diff(best)).sum() / (t * t).sum()) if len(best) > 1 else 0.0
+    return top_k(logits, _mirostat_k(exponent, len(ranked), mu))
+
+
+def mirostat_2(logits: Logits, mu: float) -> Logits:
+    """Keeps the tokens with a surprise `-log2(p)` of at most `mu` bits, never none.
+
+    If none has so little, the greatest logit stays (of equals the lowest id).
+    Source: Basu et al.: Mirostat, ICLR 2021, as simplified in llama.cpp's mirostat_v2 sampler.
+    """
+    values = np.asarray(logits, np.float32)
+    kept = -log_softmax(values) <= mu * math.log(2)
+    return apply_mask(values, kept) if kept.any() else apply_temperature(values, 0)
+
+
+def mirostat_update(mu: float, logprob: float, tau: float, eta: float) -> float:
+    """The next mu: `mu - eta * (surprise - tau)`, in bits.
+
+    Args:
+        mu: the present one; the first one is 2 * tau.
+        logprob: of the drawn token among those kept, in nats; its surprise is -logprob / ln 2.
+        tau: the surprise aimed at, in bits.
+        eta: how fast to learn.
+
+    >>> mirostat_update(10.0, -6 * math.log(2), tau=5.0, eta=0.5)
+    9.5
+    """
+    return mu - eta * (-logprob / math.log(2) - tau)
+
+
+def dry(
+    logits: Logits,
+    history: Sequence[int] | npt.NDArray[np.int32],
+    multiplier: float,
+    base: float = 1.75,
+    allowed_length: int = 2,
+    since_break: int | None = None,
+) -> Logits:
+    """`x - multiplier * base^(n - allowed_length)` for tokens that would go on a repetition.
+
+    A token that came before goes on a repetition of length n if the n tokens before it there
+    equal the last n of `history`; n is the greatest such number, at most `since_break`, and
+    counts if it is at least `allowed_length`. A negative id in `history` equals nothing.
+
+    Args:
+        logits: float32[n_vocab].
+        history: the tokens so far, oldest first.
+        multiplier: the penalty at the allowed length, in nats; 0 is off.
+        base: its growth for each further token.
+        allowed_length: tokens.
+        since_break: how many of the last tokens come after the last breaker; None: all.
+
+    Source: p-e-w: DRY, text-generation-webui pull request 5677, 2024; llama.cpp's dry sampler.
+    """
+    result = np.array(logits, np.float32)
+    tokens = [int(token_id) for token_id in history]
+    limit = len(tokens) if since_break is None else since_break
+    if multiplier == 0 or limit < allowed_length:
+        return result
+    longest: dict[int, int] = {}
+    for place in range(1, len(tokens)):
+        n = min(_common_end(tokens[:place], tokens), limit)
+        if n >= allowed_length and tokens[place] >= 0:
+            longest[tokens[place]] = max(n, longest.get(tokens[place], 0))
+    for token_id, n in longest.items():
+        result[token_id] -= np.float32(multiplier * base ** (n - allowed_length))
+    return result
+
+
+def ban_texts(
+    logits: Logits, tokens: Sequence[bytes], texts: Sequence[bytes], written: bytes = b""
+) -> Logits:
+    """-inf for each token that would complete one of `texts` after `written`.
+
+    Token i completes a text if an occurrence in `written + tokens[i]` ends in token i. Tokens
+    beyond `len(tokens)` and empty ones complete nothing.
+
+    >>> tokens = [b"c", b"at", b"cat", b"x"]
+    >>> [float(x) for x in ban_texts(np.zeros(4, np.float32), tokens, [b"cat"], b"a c")]
+    [0.0, -inf, -inf, 0.0]
+    """
+    result = np.array(logits, np.float32)
+    for token_id, token in enumerate(tokens):
+        for text in texts:
+            whole = written + token
+            start = max(0, len(written) - len(text) + 1)
+            if token and whole.find(text, start) >= 0:
+                result[token_id] = _IMPOSSIBLE
+    return result
+
+
+def _mirostat_k(exponent: float, n: int, mu: float) -> int:
+    if n == 1:
+        return 1
+    epsilon = exponent - 1
+    share = 1 / math.log(n) if epsilon == 0 else epsilon / (1 - n**-epsilon)
+    power = 1 / exponent if exponent > 0 else math.inf  # all equal: nothing, or everything
+    try:
+        return max(1, min(n, math.floor(math.pow(share * 2**mu, power))))
+    except OverflowError:
+        return n
+
+
+def _common_end(a: Sequence[int], b: Sequence[int]) -> int:
+    n = 0
+    while n < min(len(a), len(b)) and a[-1 - n] == b[-1 - n] >= 0:
+        n += 1
+    return n
 
 
 def _ranked(order: Probabilities) -> npt.NDArray[np.int64]:

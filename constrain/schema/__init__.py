@@ -1,23 +1,32 @@
 """JSON Schema -> grammar IR.
 
-The data flows: `document` (drafts, references) -> `keywords` and `values` (one schema's own
-demands) -> `normal` (combinators; `implications` for `if` and its kin, `negation` for `not`,
-`exclusive` for `oneOf`) -> `cases` (the normal form) -> `to_ir`. `numbers`, `decimals`,
-`strings` and `formats` know the scalar types, `keys` knows patterns of keys.
+The data flows: `drafts`, `resources` and `document` (references) -> `keywords` and `values`
+(one schema's own demands) -> `normal` (combinators; `implications` for `if` and its kin,
+`negation` for `not`, `exclusive` for `oneOf`) -> `cases` (the normal form) -> `to_ir`.
+`numbers`, `decimals`, `strings` and `formats` know the scalar types, `keys` knows patterns of
+keys.
 
 Not done here: satisfiability across children, which the kernel decides.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from typing import Literal as OneWordOf
 
 from constrain.errors import SchemaError, shorten
 from constrain.grammar.ir import Escapes, Grammar, JsonForm, PropertyOrder, Whitespace
 from constrain.schema.document import Document, found, read_json
-from constrain.schema.to_ir import build
+from constrain.schema.to_ir import build, build_relaxed
+from constrain.schema.treatments import Source
 
-__all__ = ["json_schema"]
+if TYPE_CHECKING:
+    from constrain.schema.resources import Documents
+
+__all__ = ["OnUnsupported", "json_schema"]
+
+OnUnsupported = OneWordOf["error", "relax"]
 
 
 def json_schema(
@@ -26,6 +35,8 @@ def json_schema(
     whitespace: Whitespace = "bounded",
     property_order: PropertyOrder = "schema",
     escapes: Escapes = "minimal",
+    on_unsupported: OnUnsupported = "error",
+    registry: Documents | None = None,
 ) -> Grammar:
     """The grammar of the JSON texts that a JSON Schema allows.
 
@@ -35,6 +46,10 @@ def json_schema(
             a newline with indentation) or "flexible" (all that RFC 8259 allows).
         property_order: "schema": declared properties in the schema's order; "any".
         escapes: "minimal": a character is escaped only where JSON demands it; "any".
+        on_unsupported: "error"; "relax": what is not supported exactly is left out where that
+            only allows more values; `notes` and `report()` list it.
+        registry: further schemas that references may name: a `referencing.Registry`, or a
+            mapping of URIs to schemas or JSON texts. The metaschemas are known without it.
 
     Raises:
         SchemaError: not a JSON Schema; says where, which keyword and what was found.
@@ -49,6 +64,7 @@ def json_schema(
         ("whitespace", whitespace, ("compact", "spaced", "bounded", "flexible")),
         ("property_order", property_order, ("schema", "any")),
         ("escapes", escapes, ("minimal", "any")),
+        ("on_unsupported", on_unsupported, ("error", "relax")),
     ):
         if value not in allowed:
             reason = f"{name} must be one of {allowed}, not {shorten(value)}"
@@ -57,4 +73,9 @@ def json_schema(
     if not isinstance(parsed, (dict, bool)):
         reason = f"a schema must be an object or a boolean, not {found(parsed)}"
         raise SchemaError(reason, value=parsed)
-    return build(Document(parsed), form)
+    document = Document(parsed, registry)
+    if on_unsupported == "error":
+        return replace(build(document, form), source=Source(document))
+    grammar, relaxations = build_relaxed(document, form)
+    notes = grammar.notes + tuple(map(str, relaxations))
+    return replace(grammar, notes=notes, source=Source(document, relaxations))

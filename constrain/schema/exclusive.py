@@ -11,23 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from constrain.schema.cases import (
-    NEVER,
-    ArrayCase,
-    Cases,
-    ObjectCase,
-    conjoin,
-    conjoin_arrays,
-    conjoin_objects,
-)
+from constrain.errors import LimitError
+from constrain.schema.arrays import ArrayCase, conjoin_arrays
+from constrain.schema.cases import Cases, conjoin
+from constrain.schema.needs import NEVER
+from constrain.schema.objects import ObjectCase, conjoin_objects
+from constrain.schema.decimals import Number
 from constrain.schema.document import Need
 from constrain.schema.negation import (
     MAX_PRODUCTS,
     NegateNeed,
     complement_arrays,
     complement_objects,
+    numbers_without,
 )
-from constrain.schema.numbers import NumberCase, complement_numbers, conjoin_numbers
+from constrain.schema.numbers import NumberCase, conjoin_numbers
 from constrain.schema.strings import StringCase, complement_strings, conjoin_strings
 
 MAX_LOOKS = 2_000
@@ -40,8 +38,12 @@ Case = TypeVar("Case", NumberCase, StringCase, ArrayCase, ObjectCase)
 
 def exactly_one(
     base: Cases, branches: list[Cases], cases_of: CasesOf, negate: NegateNeed
-) -> Cases | None:
-    """The values of `base` in exactly one branch, or None where there is no case for them.
+) -> Cases:
+    """The values of `base` in exactly one branch.
+
+    Raises:
+        UnsupportedSchemaError: a complement has no regular text.
+        LimitError: more than `MAX_PRODUCTS` cases.
 
     Args:
         base: what holds beside `oneOf`.
@@ -53,13 +55,13 @@ def exactly_one(
     for cases in branches:
         repeated |= words & cases.words
         words |= cases.words
-    looks = _Looks(cases_of)
+    looks = Looks(cases_of)
     groups = [conjoin(base, cases) for cases in branches]
     numbers = _once(
         [cases.numbers for cases in groups],
         [cases.numbers for cases in branches],
         lambda a, b: conjoin_numbers(a, b).is_empty,
-        lambda cases, _: complement_numbers(cases),
+        lambda cases, _: numbers_without(cases),
         conjoin_numbers,
     )
     strings = _once(
@@ -77,7 +79,6 @@ def exactly_one(
         conjoin_arrays,
     )
     of_objects = [cases.objects for cases in groups]
-    objects: tuple[ObjectCase, ...] | None
     if looks.told_apart(of_objects):
         objects = tuple(case for cases in of_objects for case in cases)
     else:
@@ -88,8 +89,6 @@ def exactly_one(
             lambda cases, within: complement_objects(cases, within, negate),
             conjoin_objects,
         )
-    if numbers is None or strings is None or arrays is None or objects is None:
-        return None
     return Cases(words & ~repeated & base.words, numbers, strings, arrays, objects)
 
 
@@ -97,10 +96,10 @@ def _once(
     groups: Sequence[tuple[Case, ...]],
     branches: Sequence[tuple[Case, ...]],
     disjoint: Callable[[Case, Case], bool],
-    complement: Callable[[tuple[Case, ...], list[Case]], tuple[Case, ...] | None],
+    complement: Callable[[tuple[Case, ...], list[Case]], tuple[Case, ...]],
     conjoin: Callable[[Case, Case], Case],
-) -> tuple[Case, ...] | None:
-    """The cases of each group without what other branches hold, or None if there are none.
+) -> tuple[Case, ...]:
+    """The cases of each group without what other branches hold.
 
     Args:
         groups: for each branch, what it allows of the base.
@@ -119,22 +118,20 @@ def _once(
             if not shared:
                 continue
             away = complement(shared, kept)
-            if away is None:
-                return None
             both = (conjoin(a, b) for a in kept for b in away)
             kept = [case for case in both if not case.is_empty]
             if len(kept) > MAX_PRODUCTS:
-                return None
+                raise LimitError("search_states", len(kept), MAX_PRODUCTS)
         result += kept
     return tuple(result)
 
 
-class _Looks:
+class Looks:
     """Looks into children for a difference between two cases, a bounded number of times."""
 
     def __init__(self, cases_of: CasesOf) -> None:
         self._cases_of = cases_of
-        self._left = 0
+        self._left = MAX_LOOKS
 
     def disjoint_arrays(self, a: ArrayCase, b: ArrayCase) -> bool:
         """Whether no array is surely in both."""
@@ -147,7 +144,7 @@ class _Looks:
         return self._is_empty_object(conjoin_objects(a, b), 0)
 
     def told_apart(self, groups: Sequence[tuple[ObjectCase, ...]]) -> bool:
-        """Whether one property, required everywhere, has other texts in every group."""
+        """Whether one property, required everywhere, has other values in every group."""
         filled = [group for group in groups if group]
         if len(filled) < 2:  # noqa: PLR2004  a pair is what can overlap
             return True
@@ -155,22 +152,21 @@ class _Looks:
         return any(self._has_own_texts(name, filled) for name in names)
 
     def _has_own_texts(self, name: str, groups: Sequence[tuple[ObjectCase, ...]]) -> bool:
-        known: set[str] = set()
+        known: set[str | Number] = set()
         for group in groups:
-            texts: set[str] = set()
+            texts: set[str | Number] = set()
             for case in group:
                 need = case.properties[name]
                 if need is NEVER:
                     continue
                 cases = self._cases_of(need)
-                if cases is None or cases.words or cases.numbers:
+                if cases is None or cases.words or cases.arrays or cases.objects:
                     return False
-                if cases.arrays or cases.objects:
+                values = [string.texts for string in cases.strings]
+                listed = [*values, *(number.values for number in cases.numbers)]
+                if None in listed:
                     return False
-                for string in cases.strings:
-                    if string.texts is None:
-                        return False
-                    texts.update(string.texts)
+                texts.update(value for of_case in listed if of_case for value in of_case)
             if not known.isdisjoint(texts):
                 return False
             known |= texts
@@ -182,14 +178,14 @@ class _Looks:
         needs = [*case.prefix[: case.shortest]]
         if case.shortest > len(case.prefix):
             needs.append(case.items)
-        return any(self._cannot_be_met(need, depth) for need in needs)
+        return any(self.cannot_be_met(need, depth) for need in needs)
 
     def _is_empty_object(self, case: ObjectCase, depth: int) -> bool:
         if case.is_empty:
             return True
-        return any(self._cannot_be_met(case.properties[n], depth) for n in case.required)
+        return any(self.cannot_be_met(case.properties[n], depth) for n in case.required)
 
-    def _cannot_be_met(self, need: Need, depth: int) -> bool:
+    def cannot_be_met(self, need: Need, depth: int = 0) -> bool:
         """Whether surely no value meets a need."""
         if need is NEVER:
             return True

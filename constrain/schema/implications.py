@@ -11,20 +11,27 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from constrain.errors import SchemaError
-from constrain.schema.cases import Negation
-from constrain.schema.document import Need, Place, escaped, found
+from constrain.schema.needs import Negation
+from constrain.schema.document import MADE, Need, Place, escaped, found
 
 
-def implications(place: Place, keywords: AbstractSet[str]) -> Iterator[tuple[Need, ...]]:
-    """For each implication of a schema the needs of which one must be met.
+def implications(
+    place: Place, keywords: AbstractSet[str], *, annotate: bool = False
+) -> Iterator[tuple[Need, ...]]:
+    """For each implication of a schema the needs of which exactly one must be met.
+
+    Args:
+        place: the schema.
+        keywords: those of its keys that its draft knows.
+        annotate: whether an `if` alone counts, for what it evaluates.
 
     Raises:
         SchemaError: a keyword's value is malformed.
     """
     schema, pointer, scope = place
-    if "if" in keywords and ("then" in schema or "else" in schema):
+    if "if" in keywords and (annotate or "then" in schema or "else" in schema):
         condition = (schema["if"], pointer + "/if", scope)
-        otherwise = (Negation(schema["if"]), pointer + "/if", scope)
+        otherwise = (Negation((condition,)), pointer + "/if", MADE)
         yield (
             (condition, (schema.get("then", True), pointer + "/then", scope)),
             (otherwise, (schema.get("else", True), pointer + "/else", scope)),
@@ -33,12 +40,14 @@ def implications(place: Place, keywords: AbstractSet[str]) -> Iterator[tuple[Nee
         if keyword in keywords:
             for name, child in _members(place, keyword):
                 at = f"{pointer}/{keyword}/{escaped(name)}"
-                demand = {"required": child} if _is_names(place, keyword, child) else child
+                demand: Place = (child, at, scope)
+                if _is_names(place, keyword, child):
+                    demand = ({"required": child}, at, MADE)
                 without = {"properties": {name: False}}
                 having = {"type": "object", "required": [name]}
                 yield (
-                    ((without, at, scope),),
-                    ((having, at, scope), (demand, at, scope)),
+                    ((without, at, MADE),),
+                    ((having, at, MADE), demand),
                 )
 
 

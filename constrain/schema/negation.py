@@ -1,36 +1,29 @@
-"""The complement of a normal form, where object and array cases can say it.
+"""The complement of a normal form.
 
-Scalars always can. "Some item fails" is a case for each position of a bounded array, "some
-undeclared key fails" a case for each key, so they have cases only where the values of which
-some are taken away (*within*) have bounded arrays and closed objects.
+The complement of an object case is "a key is missing, or a property fails, or there are too
+few members, …". Where that is one or two cases, it is written out as those; else as one case
+that excludes the other (`ObjectCase.excluded`), so that complements do not multiply, and
+properties that no name is known of may fail as well. Arrays alike, where a tally says that
+some item fails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
-from constrain.schema.cases import (
-    ANY_ARRAY,
-    ANY_OBJECT,
-    FALSE,
-    NEVER,
-    NULL,
-    TRUE,
-    ArrayCase,
-    Cases,
-    ObjectCase,
-    array_case,
-    conjoin_arrays,
-    conjoin_objects,
-    least,
-)
+from constrain.errors import LimitError, UnsupportedSchemaError
+from constrain.schema.arrays import ANY_ARRAY, ArrayCase, ItemTally, conjoin_arrays
+from constrain.schema.cases import FALSE, NULL, TRUE, Cases
+from constrain.schema.needs import NEVER
+from constrain.schema.objects import ANY_OBJECT, ObjectCase, conjoin_objects
 from constrain.schema.document import Need
-from constrain.schema.numbers import complement_numbers
+from constrain.schema.numbers import NumberCase, complement_numbers
 from constrain.schema.strings import complement_strings
 
-MAX_POSITIONS = 16
-"""Most positions after the prefix at which an item may be said to fail."""
+MAX_WRITTEN_OUT = 2
+"""Most cases as which the complement of one case is written out."""
 MAX_PRODUCTS = 256
 """Most cases that a complement of several cases may come to."""
 
@@ -38,19 +31,21 @@ NegateNeed = Callable[[Need], Need]
 Case = TypeVar("Case", ArrayCase, ObjectCase)
 
 
-def complement(cases: Cases, within: Cases, negate: NegateNeed) -> Cases | None:
-    """The values not in the set, or None where there is no case for them.
+def complement(cases: Cases, within: Cases, negate: NegateNeed) -> Cases:
+    """The values not in the set.
 
     Args:
         cases: the set.
         within: where the result will be met with these; it may be wrong elsewhere.
         negate: the need that a need is not met.
+
+    Raises:
+        UnsupportedSchemaError: a divisor with too many digits.
+        LimitError: more than `MAX_PRODUCTS` cases.
     """
-    numbers = complement_numbers(cases.numbers) if within.numbers else ()
+    numbers = numbers_without(cases.numbers) if within.numbers else ()
     arrays = complement_arrays(cases.arrays, within.arrays, negate)
     objects = complement_objects(cases.objects, within.objects, negate)
-    if numbers is None or arrays is None or objects is None:
-        return None
     return Cases(
         ~cases.words & (NULL | FALSE | TRUE),
         numbers,
@@ -60,39 +55,51 @@ def complement(cases: Cases, within: Cases, negate: NegateNeed) -> Cases | None:
     )
 
 
+def numbers_without(cases: tuple[NumberCase, ...]) -> tuple[NumberCase, ...]:
+    """The numbers in none of the cases.
+
+    Raises:
+        UnsupportedSchemaError: a divisor with too many digits.
+    """
+    numbers = complement_numbers(cases)
+    if numbers is None:
+        value = next(case.multiple for case in cases if case.multiple is not None)
+        reason = "what is no multiple of a divisor with that many digits is not supported"
+        raise UnsupportedSchemaError(reason, keyword="multipleOf", value=value)
+    return numbers
+
+
 def complement_arrays(
     cases: Sequence[ArrayCase], within: Sequence[ArrayCase], negate: NegateNeed
-) -> tuple[ArrayCase, ...] | None:
-    """The arrays in none of the cases; it need be right only for arrays in `within`."""
+) -> tuple[ArrayCase, ...]:
+    """The arrays in none of the cases; it need be right only for arrays in `within`.
+
+    Raises:
+        LimitError: more than `MAX_PRODUCTS` cases.
+    """
     result: tuple[ArrayCase, ...] = (ANY_ARRAY,)
-    longest: int | None = max((case.longest or 0 for case in within), default=0)
-    if any(case.longest is None for case in within):
-        longest = None
     for case in cases if within else ():
-        away = _not_array(case, longest, negate)
-        if away is None:
-            return None
-        result = _products(result, away, conjoin_arrays)
-        if len(result) > MAX_PRODUCTS:
-            return None
+        result = _products(result, _not_array(case, negate), conjoin_arrays)
     return result
 
 
 def complement_objects(
     cases: Sequence[ObjectCase], within: Sequence[ObjectCase], negate: NegateNeed
-) -> tuple[ObjectCase, ...] | None:
-    """The objects in none of the cases; it need be right only for objects in `within`."""
+) -> tuple[ObjectCase, ...]:
+    """The objects in none of the cases; it need be right only for objects in `within`.
+
+    Raises:
+        LimitError: more than `MAX_PRODUCTS` cases.
+    """
     result: tuple[ObjectCase, ...] = (ANY_OBJECT,)
     names = None
     if all(map(_is_closed, within)):
         names = dict.fromkeys(name for outer in within for name in outer.properties)
     for case in cases if within else ():
-        away = _not_object(case, names, negate)
-        if away is None:
-            return None
-        result = _products(result, away, conjoin_objects)
-        if len(result) > MAX_PRODUCTS:
-            return None
+        away = _written_out(case, names, negate)
+        if away is None or len(away) > MAX_WRITTEN_OUT:
+            away = [ObjectCase(excluded=(replace(case, excluded=()),), pointer=case.pointer)]
+        result = _products(result, [*away, *case.excluded], conjoin_objects)
     return result
 
 
@@ -105,42 +112,61 @@ def _products(
     some: tuple[Case, ...], others: list[Case], conjoin: Callable[[Case, Case], Case]
 ) -> tuple[Case, ...]:
     both = (conjoin(a, b) for a in some for b in others)
-    return tuple(case for case in both if not case.is_empty)
+    result = tuple(case for case in both if not case.is_empty)
+    if len(result) > MAX_PRODUCTS:
+        raise LimitError("search_states", len(result), MAX_PRODUCTS)
+    return result
 
 
-def _not_array(
-    case: ArrayCase, longest: int | None, negate: NegateNeed
-) -> list[ArrayCase] | None:
-    """Arrays that are too short, too long, or have a failing item before `longest`."""
-    if case.unique and (longest is None or longest > 1):
-        return None  # that two items are equal is no case
+def _not_array(case: ArrayCase, negate: NegateNeed) -> list[ArrayCase]:
+    """Arrays that are too short, too long, have a failing item, or miss a tally."""
+    if case.unique:
+        reason = "'two items are equal', the complement, is not supported"
+        raise UnsupportedSchemaError(
+            reason, pointer=case.pointer, keyword="uniqueItems", value=True
+        )
     result = []
-    if case.shortest:
-        result.append(ArrayCase(longest=case.shortest - 1))
-    if case.longest is not None:
-        result.append(ArrayCase(shortest=case.longest + 1))
-    needs = list(case.prefix)
-    if case.items and case.items is not NEVER:
-        last = least(case.longest, longest)
-        if last is None or last - len(needs) > MAX_POSITIONS:
-            return None
-        needs += [case.items] * (last - len(needs))
-    for i, need in enumerate(needs):
-        if need:
-            prefix: list[Need] = [()] * i
-            result.append(array_case([*prefix, negate(need)], (), i + 1, None, case.pointer))
-    return [case for case in result if not case.is_empty]
+    failing = ItemTally(
+        tuple(negate(need) for need in case.prefix),
+        negate(case.items),
+        under=case.shortest,
+        over=case.longest,
+        of=replace(case, tallies=()),
+    )
+    if any(need is not NEVER for need in (*failing.prefix, failing.items)):
+        result.append(ArrayCase(tallies=(failing,), pointer=case.pointer))
+    else:  # it is about the number of items alone
+        if case.shortest:
+            result.append(ArrayCase(longest=case.shortest - 1))
+        if case.longest is not None:
+            result.append(ArrayCase(shortest=case.longest + 1))
+    for tally in case.tallies:
+        if tally.of is not None:
+            result.append(tally.of)
+            continue
+        if tally.least:
+            fewer = replace(tally, least=0, most=tally.least - 1)
+            result.append(ArrayCase(tallies=(fewer,), pointer=case.pointer))
+        if tally.most is not None:
+            more = replace(tally, least=tally.most + 1, most=None)
+            result.append(ArrayCase(tallies=(more,), pointer=case.pointer))
+    return result
 
 
-def _not_object(
+def _written_out(
     case: ObjectCase, names: Iterable[str] | None, negate: NegateNeed
 ) -> list[ObjectCase] | None:
     """Objects that miss a name, have a failing property, or too few or many members.
+
+    What the case excludes is not looked at.
 
     Args:
         case: what is negated.
         names: all keys that can occur, or None if any can.
         negate: the need that a need is not met.
+
+    Returns:
+        Cases, or None where only some key without a name could fail.
     """
     needs = dict(case.properties)
     if case.additional or case.classes:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd
+from typing import Final
 
 from constrain.grammar.ir import (
     Chars,
@@ -42,7 +43,8 @@ from constrain.schema.decimals import (
     plain,
 )
 
-MAX_FRACTIONS = 10_000
+MAX_DIVISOR: Final = 2**63
+"""Divisors are below this, once multiplied by the power of ten that makes them whole."""
 
 _SIGN = Repeat(Literal("-"), 0, 1)
 _EXPONENT = Sequence(
@@ -176,11 +178,7 @@ def complement_numbers(cases: tuple[NumberCase, ...]) -> tuple[NumberCase, ...] 
 
 @lru_cache(maxsize=1024)
 def number_text(case: NumberCase) -> Node | None:
-    """The texts of a case, or None where they are not a regular language of bearable size.
-
-    None comes only from a non-integral `multipleOf` whose multiples are not told apart by
-    their fraction digits alone (0.3, 2.5), or that has over `MAX_FRACTIONS` fractions.
-    """
+    """The texts of a case, or None where a divisor has too many digits (`MAX_DIVISOR`)."""
     if case.values is not None:
         pointed = [f"{plain(v)}.0" for v in case.values if v in case.pointed]
         return OneOf((*map(plain, case.values), *pointed))
@@ -230,10 +228,12 @@ def _every_spelling(case: NumberCase) -> Node | None:
 def _bounded_text(case: NumberCase) -> Node | None:
     """Plain decimals of a range with its divisor."""
     step, scale = _divisor(case)
+    if step >= MAX_DIVISOR:
+        return None
     if scale == 1 and step:
         return _integer_text(case, step)
-    multiples = _fraction_multiples(step, scale) if step else None
-    if step and multiples is None:
+    places, divisor = _decimal_divisor(step, scale) if step else (0, 0)
+    if divisor >= MAX_DIVISOR:
         return None
     low, high = case.low, case.high
     alternatives: list[Node] = []
@@ -246,18 +246,55 @@ def _bounded_text(case: NumberCase) -> Node | None:
             case.high_open,
             whole=False,
         )
-        alternatives.append(_both(node, multiples))
+        alternatives.append(_multiples_in(node, high, divisor, places))
     if low is None or low < 0:
         negative = high is not None and high <= 0
+        most = None if low is None else negated(low)
         node = magnitudes(
             negated(high) if negative and high is not None else 0,
             case.high_open and negative,
-            None if low is None else negated(low),
+            most,
             case.low_open,
             whole=False,
         )
-        alternatives.append(Sequence((Literal("-"), _both(node, multiples))))
+        alternatives.append(
+            Sequence((Literal("-"), _multiples_in(node, most, divisor, places)))
+        )
     return alternatives[0] if len(alternatives) == 1 else Choice(tuple(alternatives))
+
+
+def _decimal_divisor(step: int, scale: int) -> tuple[int, int]:
+    """The least k with step/scale * 10**k whole, and that number; scale divides a 10**k."""
+    places, unit = 0, 1
+    while unit % scale:
+        places, unit = places + 1, unit * 10
+    return places, step * (unit // scale)
+
+
+def _multiples_in(range_: Node, high: Number | None, divisor: int, places: int) -> Node:
+    """Decimals of a range, no greater than `high`, that are multiples of divisor/10**places.
+
+    Under an upper bound the zeros after the last place stand apart: a text without them has a
+    greatest length, from which the kernel sees at once where no multiple can follow.
+    """
+    if not divisor:
+        return range_
+    if divisor == 1:
+        fraction = Sequence((Literal("."), Repeat(DIGIT, 1, places), ZEROS))
+        return Intersect((range_, Sequence((Repeat(DIGIT, 1), Repeat(fraction, 0, 1)))))
+    multiples = MultipleOf(divisor, places)
+    if high is None:
+        return Intersect((range_, multiples))
+    whole = Repeat(DIGIT, 1, len(str(floor(high))))
+    exact = Sequence((whole, Literal("."), Repeat(DIGIT, places, places)))
+    fraction = Sequence((Literal("."), Repeat(DIGIT, 1, places - 1)))
+    shorter = Sequence((whole, Repeat(fraction, 0, 1))) if places > 1 else whole
+    return Choice(
+        (
+            Intersect((range_, shorter, multiples)),
+            Sequence((Intersect((range_, exact, multiples)), ZEROS)),
+        )
+    )
 
 
 def _integer_text(case: NumberCase, step: int) -> Node:
@@ -279,9 +316,9 @@ def _covers(other: NumberCase, case: NumberCase) -> bool:
     """Whether every number of `case` is surely in `other`."""
     if other.values is not None or other.excluded:
         return False
-    if other.integral and not case.integral:
-        return False
-    if other.multiple is not None and other.multiple != case.multiple:
+    step, scale = _divisor(case)
+    least, parts = _divisor(other)
+    if least and (not step or step * parts % (scale * least)):
         return False
     cut = conjoin_numbers(replace(case, excluded=()), NumberCase(
         low=other.low, low_open=other.low_open, high=other.high, high_open=other.high_open,
@@ -341,20 +378,3 @@ def _tighter(
 
 def _both(node: Node, other: Node | None) -> Node:
     return node if other is None else Intersect((node, other))
-
-
-def _fraction_multiples(step: int, scale: int) -> Node | None:
-    """Plain decimals (no sign) whose value is a multiple of step/scale, scale > 1."""
-    places = 1
-    while 10**places % scale:
-        places += 1
-    unit = 10**places
-    grain = step * (unit // scale)
-    if unit % grain or unit // grain > MAX_FRACTIONS:
-        return None
-    if grain == 1:
-        fraction: Node = Sequence((Literal("."), Repeat(DIGIT, 1, places), ZEROS))
-        return Sequence((WHOLE, Repeat(fraction, 0, 1)))
-    texts = tuple(str(n).rjust(places, "0").rstrip("0") for n in range(grain, unit, grain))
-    fraction = Sequence((Literal("."), OneOf(texts), ZEROS))
-    return Sequence((WHOLE, Choice((fraction, ZERO_FRACTION))))

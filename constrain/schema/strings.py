@@ -155,3 +155,10 @@ def pattern_node(pattern: str, pointer: str, keyword: str) -> Node:
         unsupported = "support" in error.reason or "regular" in error.reason
         kind = UnsupportedSchemaError if unsupported else SchemaError
         raise kind(str(error), pointer=pointer, keyword=keyword, value=pattern) from error
+
+
+def matching(pattern: str) -> Node:
+    """The texts that an ECMA-262 pattern matches from end to end; for patterns of our own."""
+    from constrain.grammar.regex_text import parse_ecma_full
+
+    return parse_ecma_full(pattern)

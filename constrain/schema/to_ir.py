@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from constrain.errors import LimitError, UnsatisfiableSchemaError
+from constrain.errors import LimitError, UnsatisfiableSchemaError, UnsupportedSchemaError
 from constrain.grammar.ir import (
     Choice,
     Complement,
@@ -26,23 +26,18 @@ from constrain.grammar.ir import (
     Node,
     Property,
     Rule,
+    Way,
 )
-from constrain.schema.cases import (
-    ANY_ARRAY,
-    ANY_OBJECT,
-    ANYTHING,
-    FALSE,
-    NEVER,
-    NULL,
-    TRUE,
-    ArrayCase,
-    Cases,
-    ObjectCase,
-)
-from constrain.schema.document import Document, Need, Place
+from constrain.schema.arrays import ANY_ARRAY, ArrayCase
+from constrain.schema.cases import ANYTHING, FALSE, NULL, TRUE, Cases
+from constrain.schema.needs import NEVER
+from constrain.schema.objects import ANY_OBJECT, ObjectCase
+from constrain.schema.document import Document, Need, Place, PlaceKey, key_of, keys_of
 from constrain.schema.keys import rest_of, union_of
 from constrain.schema.normal import Normalizer
 from constrain.schema.numbers import INTEGER_TEXT, NUMBER_TEXT, number_text
+from constrain.schema.relaxing import MAX_PASSES, Relaxation, Relaxing
+from constrain.schema.obligations import NeedWay, Obligations
 from constrain.schema.strings import ANY_STRING, ANY_TEXT, StringCase, content, union, writable
 
 ANY_RULE: Final = "any value"
@@ -98,13 +93,20 @@ def _shared(escapes: Escapes) -> _Shared:
 class Builder:
     """Makes the grammar of one document."""
 
-    def __init__(self, document: Document, form: JsonForm) -> None:
-        self._normalizer = Normalizer(document)
+    def __init__(
+        self, document: Document, form: JsonForm, relaxing: Relaxing | None = None
+    ) -> None:
+        self._normalizer = Normalizer(document, relaxing)
         self._document = document
         self._form = form
+        self._obligations = Obligations(
+            self._normalizer.negated,
+            self._normalizer.cannot_be_met,
+            self._normalizer.followed,
+        )
         self._shared = _shared(form.escapes)
         self._rules: dict[str, Node] = {}
-        self._names: dict[frozenset[int], str] = {}
+        self._names: dict[PlaceKey | frozenset[PlaceKey], str] = {}
         self._taken: set[str] = set()
         self._pending: list[tuple[str, Need]] = []
         self._seen: set[int] = set()
@@ -140,12 +142,15 @@ class Builder:
 
     def _rule(self, need: Need) -> Rule:
         """The rule of a need; its body is made later."""
+        key: PlaceKey | frozenset[PlaceKey]
         if len(need) == 1:
-            need = (self._normalizer.followed(need[0]),)
+            place = self._normalizer.followed(need[0])
+            need = (place,)
+            key = (id(place[0]), place[2])
         else:
             places = map(self._normalizer.followed, need)
-            need = tuple({id(place[0]): place for place in places}.values())
-        key = frozenset(id(place[0]) for place in need)
+            need = tuple({key_of(place): place for place in places}.values())
+            key = keys_of(need)
         name = self._names.get(key)
         if name is None:
             if len(self._names) >= MAX_RULES:
@@ -177,13 +182,17 @@ class Builder:
         if len(schema) == 1 or (len(schema) == 2 and "description" in schema):  # noqa: PLR2004  the usual pair
             kind = schema.get("type")
             node = self._shared.by_type.get(kind) if isinstance(kind, str) else None
-            if node is not None:
+            if node is not None and "type" in place[2].draft.keywords:
                 if node.scalar is None:
                     self._taken.add(ANY_RULE)
                 return node
+        if "$schema" in schema or place[2].draft.id_keyword in schema:
+            place = self._normalizer.entered(place)
         keywords = self._normalizer.keywords(place)
-        if "type" not in keywords and self._normalizer.target(place, keywords) and depth:
-            return self._rule((place,))
+        if depth and "type" not in keywords:
+            target = self._normalizer.target(place, keywords)
+            if target is not None:
+                return self._rule((target,))
         if depth and (depth > MAX_INLINE_DEPTH or id(schema) in self._seen):
             return self._rule((place,))
         self._seen.add(id(schema))
@@ -227,6 +236,9 @@ class Builder:
         if case is ANY_OBJECT:
             self._taken.add(ANY_RULE)
             return self._shared.object
+        excluded = self._obligations.excluded(case) if case.excluded else []
+        if excluded:
+            return self._obliged_object(case, excluded, depth)
         required = case.required
         additional, key, others = self._others(case, depth)
         properties: list[Property] = []
@@ -246,6 +258,54 @@ class Builder:
             case.longest,
             case.pointer,
             others,
+        )
+
+    def _obliged_object(
+        self, case: ObjectCase, excluded: list[ObjectCase], depth: int
+    ) -> JsonObject | None:
+        """The IR of a case with demands; None if a required property is seen to have no value."""
+        obligations = self._obligations
+        properties: list[Property] = []
+        for name, need in obligations.names(case, excluded).items():
+            is_required = name in case.required
+            if not writable(name):
+                if is_required:
+                    return None
+                continue
+            member = obligations.of_name(name, need, excluded)
+            ways = self._ways(member.ways, depth)
+            value = ways[0].value
+            if value is _NO_VALUE and is_required:
+                return None
+            properties.append(Property(name, value, is_required, ways, member.absent))
+        classes: list[tuple[Node | None, tuple[Way, ...]]] = []
+        for key, member in obligations.of_classes(case, excluded):
+            ways = self._ways(member.ways, depth)
+            if ways[0].value is not _NO_VALUE:
+                classes.append((key, ways))
+        first_key, first_ways = classes[0] if classes else (None, ())
+        return JsonObject(
+            tuple(properties),
+            first_ways[0].value if first_ways else None,
+            first_key,
+            case.shortest,
+            case.longest,
+            case.pointer,
+            tuple((key, ways[0].value) for key, ways in classes[1:] if key is not None),
+            obligations.demands(excluded),
+            tuple(ways for _, ways in classes),
+        )
+
+    def _ways(self, ways: list[NeedWay], depth: int) -> tuple[Way, ...]:
+        """The ways to read a child; the first is kept even if it has no value."""
+        nodes = [
+            (_NO_VALUE if need is NEVER else self._node(need, depth + 1), bits)
+            for need, bits in ways
+        ]
+        return tuple(
+            Way(node, bits)
+            for i, (node, bits) in enumerate(nodes)
+            if i == 0 or node is not _NO_VALUE
         )
 
     def _others(
@@ -283,6 +343,26 @@ class Builder:
         if case is ANY_ARRAY:
             self._taken.add(ANY_RULE)
             return self._shared.array
+        if case.tallies and case.unique:
+            reason = "is not supported where items are counted (contains, or a complement)"
+            raise UnsupportedSchemaError(
+                reason, pointer=case.pointer, keyword="uniqueItems", value=True
+            )
+        if case.tallies:
+            return JsonArray(
+                min_items=case.shortest,
+                max_items=case.longest,
+                pointer=case.pointer,
+                tallies=self._obligations.tallies(case),
+                ways=tuple(
+                    tuple(
+                        Way(node, bits, when_full)
+                        for need, bits, when_full in ways
+                        if (node := self._node(need, depth + 1)) is not _NO_VALUE
+                    )
+                    for ways in self._obligations.of_items(case)
+                ),
+            )
         prefix = tuple(self._node(need, depth + 1) for need in case.prefix)
         items = None if case.items is NEVER else self._node(case.items, depth + 1)
         return JsonArray(
@@ -293,3 +373,29 @@ class Builder:
 def build(document: Document, form: JsonForm) -> Grammar:
     """The grammar of a schema document in a text form."""
     return Builder(document, form).grammar()
+
+
+def build_relaxed(document: Document, form: JsonForm) -> tuple[Grammar, tuple[Relaxation, ...]]:
+    """The same without what is not supported, and what was left out.
+
+    What must go is known only when all is read without what was refused so far; so the grammar
+    is made until nothing more is refused.
+
+    Raises:
+        UnsupportedSchemaError: leaving keywords out does not help.
+        LimitError: more and more is found to be unsupported.
+    """
+    relaxing = Relaxing(document)
+    for _ in range(MAX_PASSES):
+        try:
+            grammar = Builder(document, form, relaxing).grammar()
+        except UnsupportedSchemaError as error:
+            relaxing.refuse_at(error)
+        except UnsatisfiableSchemaError:
+            if relaxing.passed:
+                raise
+        else:
+            if relaxing.passed:
+                return grammar, relaxing.relaxations
+        relaxing.plan()
+    raise LimitError("relaxing", MAX_PASSES + 1, MAX_PASSES)

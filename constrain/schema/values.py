@@ -11,9 +11,12 @@ from decimal import Decimal
 from typing import Any
 
 from constrain.errors import SchemaError, UnsupportedSchemaError, shorten
-from constrain.schema.cases import FALSE, NEVER, NULL, TRUE, ArrayCase, Cases, ObjectCase
+from constrain.schema.arrays import ArrayCase
+from constrain.schema.cases import FALSE, NULL, TRUE, Cases
+from constrain.schema.needs import NEVER
+from constrain.schema.objects import ObjectCase
 from constrain.schema.decimals import MAX_DIGITS, Number, exact
-from constrain.schema.document import Place, found
+from constrain.schema.document import MADE, Place, found
 from constrain.schema.numbers import NumberCase
 from constrain.schema.strings import StringCase, writable
 
@@ -91,7 +94,7 @@ def read_number(value: object, keyword: str, pointer: str) -> Number:
 
 def _only(value: object, place: Place) -> Place:
     """A place whose schema allows this value alone."""
-    return ({"enum": [value]}, place[1], place[2])
+    return ({"enum": [value]}, place[1], MADE)
 
 
 def _object(value: dict[Any, Any], place: Place) -> ObjectCase:

@@ -1,9 +1,9 @@
 """Times one sampling step: ours, numpy with argsort, and llama.cpp's chain on the same input.
 
-Run: python tests/benchmarks/sampling.py [--repeats N]. Prints a Markdown table of median
+Run: python tests/benchmarks/sampling.py [--repeats N] [--rare]. Prints a table of median
 microseconds. Logits are normal with standard deviation 3; masks are random bits. llama.cpp's
 column includes building its candidate array from the mask in numpy, which any user of it has to
-do; its samplers are made once.
+do; its samplers are made once. The rarer steps (`--rare`) have no column for numpy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 import ctypes
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,28 @@ CASES = {
     "top-k 40, top-p 0.95": Sampling(temperature=0.8, top_k=40, top_p=0.95, seed=1),
     "top-p 0.95": Sampling(temperature=0.8, top_p=0.95, seed=1),
     "min-p 0.05": Sampling(temperature=0.8, min_p=0.05, seed=1),
+    "temperature 1": Sampling(seed=1),
+    "temperature 1, top-p 0.9": Sampling(top_p=0.9, seed=1),
+    "temperature 1.5, top-p 0.95": Sampling(temperature=1.5, top_p=0.95, seed=1),
 }
+RARE = {
+    "penalties, top-p 0.95, min-p 0.05": Sampling(
+        temperature=0.8, top_p=0.95, min_p=0.05, repeat_penalty=1.1, seed=1
+    ),
+    "typical-p 0.9": Sampling(typical_p=0.9, seed=1),
+    "top-n-sigma 1": Sampling(top_n_sigma=1.0, seed=1),
+    "XTC": Sampling(xtc_probability=1.0, xtc_threshold=0.05, seed=1),
+    "min-p 0.05, XTC": Sampling(
+        temperature=0.8, min_p=0.05, xtc_probability=1.0, xtc_threshold=0.05, seed=1
+    ),
+    "mirostat 1": Sampling(mirostat=1, seed=1),
+    "mirostat 2": Sampling(mirostat=2, seed=1),
+    "temperature 0.5 to 1.5": Sampling(dynamic_temperature_range=0.5, seed=1),
+    "DRY": Sampling(dry_multiplier=0.8, seed=1),
+}
+
+SEEN = [(i * i) % 900 for i in range(64)]
+"""The tokens written before: what penalties and DRY look at."""
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -65,7 +86,7 @@ def numpy_step(logits: Floats, mask: Mask, sampling: Sampling, rng: np.random.Ge
 class LlamaChain:
     """llama.cpp's samplers over a candidate array."""
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: Sampling, n_vocab: int) -> None:
         """Build the chain that the settings ask for."""
         from llama_cpp import llama_cpp
 
@@ -73,17 +94,56 @@ class LlamaChain:
         self.chain = llama_cpp.llama_sampler_chain_init(
             llama_cpp.llama_sampler_chain_default_params()
         )
-        parts = [llama_cpp.llama_sampler_init_temp(sampling.temperature)]
-        if sampling.top_k:
-            parts.append(llama_cpp.llama_sampler_init_top_k(sampling.top_k))
-        if sampling.top_p < 1:
-            parts.append(llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1))
-        if sampling.min_p > 0:
-            parts.append(llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1))
-        greedy = sampling.temperature == 0
-        last = llama_cpp.llama_sampler_init_greedy() if greedy else None
-        for part in [*parts, last or llama_cpp.llama_sampler_init_dist(1)]:
+        parts = [*self._penalties(sampling, n_vocab)]
+        if sampling.temperature == 0:
+            parts.append(llama_cpp.llama_sampler_init_greedy())
+        else:
+            parts += [self._step(name, sampling, n_vocab) for name in sampling.steps]
+        if sampling.temperature > 0 and not sampling.mirostat:
+            parts.append(llama_cpp.llama_sampler_init_dist(1))
+        for part in parts:
             llama_cpp.llama_sampler_chain_add(self.chain, part)
+        for token_id in SEEN:
+            llama_cpp.llama_sampler_accept(self.chain, token_id)
+
+    def _penalties(self, s: Sampling, n_vocab: int) -> Iterator[object]:
+        make = self.llama
+        if s.penalizes:
+            yield make.llama_sampler_init_penalties(
+                n_vocab,
+                s.penalty_window,
+                s.repeat_penalty,
+                s.frequency_penalty,
+                s.presence_penalty,
+            )
+        if s.uses_dry:
+            yield make.llama_sampler_init_dry(
+                None, s.dry_multiplier, s.dry_base, s.dry_allowed_length, len(SEEN), None, 0
+            )
+
+    def _step(self, name: str, s: Sampling, n_vocab: int) -> object:
+        make = self.llama
+        steps: dict[str, Callable[[], object]] = {
+            "temperature": lambda: make.llama_sampler_init_temp_ext(
+                s.temperature, s.dynamic_temperature_range, s.dynamic_temperature_exponent
+            ),
+            "top_n_sigma": lambda: make.llama_sampler_init_top_n_sigma(s.top_n_sigma),
+            "top_k": lambda: make.llama_sampler_init_top_k(s.top_k),
+            "top_p": lambda: make.llama_sampler_init_top_p(s.top_p, 1),
+            "min_p": lambda: make.llama_sampler_init_min_p(s.min_p, 1),
+            "typical_p": lambda: make.llama_sampler_init_typical(s.typical_p, 1),
+            "xtc": lambda: make.llama_sampler_init_xtc(
+                s.xtc_probability, s.xtc_threshold, 1, 1
+            ),
+            "mirostat": lambda: (
+                make.llama_sampler_init_mirostat(
+                    n_vocab, 1, s.mirostat_tau, s.mirostat_eta, 100
+                )
+                if s.mirostat == 1
+                else make.llama_sampler_init_mirostat_v2(1, s.mirostat_tau, s.mirostat_eta)
+            ),
+        }
+        return steps[name]()
 
     def step(self, logits: Floats, mask: Mask) -> int:
         """Gather what is allowed, apply the chain, return the id."""
@@ -103,29 +163,44 @@ def pack(mask: Mask) -> npt.NDArray[np.uint32]:
     return np.pad(data, (0, -len(data) % 4)).view(np.uint32)
 
 
+def measured(
+    name: str, sampling: Sampling, logits: Floats, mask: Mask, repeats: int
+) -> tuple[float, float | None, float]:
+    """Median microseconds: ours, numpy's (if it has the steps), llama.cpp's."""
+    n_vocab = len(logits)
+    words = pack(mask)
+    sampler = Sampler(sampling, Vocabulary([b"t%d" % i for i in range(n_vocab)], []))
+    for token_id in SEEN:
+        sampler.accept(token_id)
+    chain = LlamaChain(sampling, n_vocab)
+    rng = np.random.default_rng(1)
+    few = max(5, repeats // 10)
+    ours = median_us(lambda: sampler.sample(logits, words), repeats)
+    plain = None
+    if name in CASES:
+        plain = median_us(lambda: numpy_step(logits, mask, sampling, rng), few)
+    return ours, plain, median_us(lambda: chain.step(logits, mask), few)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=200)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--rare", action="store_true", help="the rarer steps too")
+    options = parser.parse_args()
+    cases = CASES | RARE if options.rare else CASES
     rng = np.random.default_rng(0)
     print("| tokens | allowed | case | ours µs | numpy µs | llama.cpp µs |")
     print("|---|---|---|---|---|---|")
     for n_vocab in SIZES:
         logits = (rng.standard_normal(n_vocab) * 3).astype(np.float32)
-        vocabulary = Vocabulary([b"t%d" % i for i in range(n_vocab)], [])
         for density in DENSITIES:
             mask = rng.random(n_vocab) < density
-            words = pack(mask)
-            for name, sampling in CASES.items():
-                sampler = Sampler(sampling, vocabulary)
-                chain = LlamaChain(sampling)
-                ours = median_us(lambda: sampler.sample(logits, words), repeats)  # noqa: B023 - called at once
-                few = max(5, repeats // 10)
-                plain = median_us(lambda: numpy_step(logits, mask, sampling, rng), few)  # noqa: B023 - called at once
-                theirs = median_us(lambda: chain.step(logits, mask), few)  # noqa: B023 - called at once
+            for name, sampling in cases.items():
+                ours, plain, theirs = measured(name, sampling, logits, mask, options.repeats)
+                shown = "" if plain is None else f"{plain:.0f}"
                 print(
-                    f"| {n_vocab} | {density:.0%} | {name} | {ours:.0f} | {plain:.0f} |"
+                    f"| {n_vocab} | {density:.0%} | {name} | {ours:.0f} | {shown} |"
                     f" {theirs:.0f} |",
                     flush=True,
                 )

@@ -143,7 +143,7 @@ def boundaries(node: object) -> set[int]:
             for low, high in item.ranges:
                 found.update((low, high + 1))
         elif isinstance(item, ir.MultipleOf):
-            found.update(range(0x30, 0x3B))
+            found.update(range(0x2E, 0x3B))
         elif isinstance(item, tuple):
             pending.extend(item)
         elif isinstance(item, dict):

@@ -13,7 +13,9 @@ Nothing is imported from the library but the IR itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from constrain.grammar.ir import (
     Chars,
@@ -35,10 +37,15 @@ _ANY = Complement(_NOTHING)
 
 @dataclass(frozen=True, slots=True)
 class _Remainder(Node):
-    """Digits that bring a number, `value` modulo `divisor` so far, to a multiple."""
+    """Digits that bring a number, `value` modulo `divisor` so far, to a multiple.
+
+    `places` more may follow the point, which stands before here if `pointed`.
+    """
 
     divisor: int
     value: int
+    places: int
+    pointed: bool = False
 
 
 def matches(node: Node, text: str) -> bool:
@@ -96,8 +103,8 @@ def _ends(node: Node, text: str, start: int) -> set[int]:  # noqa: C901 - a case
             return ends
         case Complement(part):
             return set(range(start, len(text) + 1)) - _ends(part, text, start)
-        case MultipleOf(divisor):
-            return _multiple_ends(divisor, text, start)
+        case MultipleOf():
+            return _multiple_ends(node, text, start)
         case _:
             raise TypeError(node)
 
@@ -123,12 +130,14 @@ def _repeat_ends(part: Node, counts: tuple[int, int | None], text: str, start: i
     return found
 
 
-def _multiple_ends(divisor: int, text: str, start: int) -> set[int]:
+def _multiple_ends(node: MultipleOf, text: str, start: int) -> set[int]:
     ends = set()
+    numeral = re.compile(r"[0-9]+(\.[0-9]*)?" if node.places else "[0-9]+")
     for end in range(start + 1, len(text) + 1):
-        if not ("0" <= text[end - 1] <= "9"):
-            break
-        if int(text[start:end]) % divisor == 0:
+        if not numeral.fullmatch(text, start, end):
+            continue
+        scaled = Fraction(text[start:end].rstrip(".")) * 10**node.places
+        if scaled.denominator == 1 and scaled.numerator % node.divisor == 0:
             ends.add(end)
     return ends
 
@@ -154,8 +163,8 @@ def accepts_empty(node: Node) -> bool:
             return least == 0 or accepts_empty(part)
         case Complement(part):
             return not accepts_empty(part)
-        case _Remainder(_, value):
-            return value == 0
+        case _Remainder(divisor, value, places):
+            return bool(value * 10**places % divisor == 0)
         case _:
             raise TypeError(node)
 
@@ -183,18 +192,24 @@ def derivative(node: Node, character: str) -> Node:  # noqa: C901 - a case for e
         case Complement(part):
             inner = derivative(part, character)
             return inner.part if isinstance(inner, Complement) else Complement(inner)
-        case MultipleOf(divisor):
-            return _digit(divisor, 0, character)
-        case _Remainder(divisor, value):
-            return _digit(divisor, value, character)
+        case MultipleOf(divisor, places):
+            start = _Remainder(divisor, 0, places)
+            return _NOTHING if character == "." else _digit(start, character)
+        case _Remainder():
+            return _digit(node, character)
         case _:
             raise TypeError(node)
 
 
-def _digit(divisor: int, value: int, character: str) -> Node:
+def _digit(state: _Remainder, character: str) -> Node:
+    if character == "." and state.places and not state.pointed:
+        return replace(state, pointed=True)
     if not ("0" <= character <= "9"):
         return _NOTHING
-    return _Remainder(divisor, (value * 10 + int(character)) % divisor)
+    if state.pointed and not state.places:
+        return state if character == "0" else _NOTHING
+    value = (state.value * 10 + int(character)) % state.divisor
+    return replace(state, value=value, places=state.places - state.pointed)
 
 
 def _sequence_derivative(parts: tuple[Node, ...], character: str) -> Node:
@@ -256,7 +271,7 @@ def _representatives(node: Node) -> list[str]:
             case OneOf(words):
                 points.update(p for w in words for c in w for p in (ord(c), ord(c) + 1))
             case MultipleOf() | _Remainder():
-                points.update(range(ord("0"), ord("9") + 2))
+                points.update(range(ord("."), ord("9") + 2))
             case Sequence(parts) | Intersect(parts):
                 waiting.extend(parts)
             case Choice(alternatives):

@@ -28,12 +28,16 @@ class State(NamedTuple):
             one not known yet.
         n_members: members begun.
         value: the node that the value of the last key must match.
+        settled: demands settled by members so far, as bits (`obliged`).
+        counts: items counted so far, by tally (`obliged`).
     """
 
     stage: str
     seen: frozenset[str | None] = frozenset()
     n_members: int = 0
     value: ir.Node | None = None
+    settled: int = 0
+    counts: tuple[int, ...] = ()
 
 
 class Move(NamedTuple):
@@ -205,15 +209,17 @@ class ObjectWalk(_Container):
         # What undeclared keys match, and their value: no key is in two of them.
         any_key = ir.Repeat(ir.Chars(alphabet.EVERY_CHARACTER))
         self.classes = list(case.others)
+        self.class_ways = list(case.ways)
         if case.additional is not None:
-            self.classes.append((any_key if case.key is None else case.key, case.additional))
+            first = (any_key if case.key is None else case.key, case.additional)
+            self.classes.insert(0, first)
 
     def moves(self, state: State) -> Iterator[Move]:
         """What may be read next."""
         if state.stage == "colon":
             yield Move(self.layout.colon(), _to(state._replace(stage="value")))
         elif state.stage == "value" and state.value is not None:
-            yield Move(state.value, _to(State("after", state.seen, state.n_members)))
+            yield Move(state.value, _to(state._replace(stage="after", value=None)))
         else:
             yield from super().moves(state)
 
@@ -222,13 +228,16 @@ class ObjectWalk(_Container):
         for one in self._left(state):
             key = ir.JsonString(ir.Literal(one.name), self.form.escapes)
             seen = state.seen | {one.name}
-            yield Move(key, _to(State("colon", seen, state.n_members + 1, one.value)))
-        for key_class, value in self.classes:
+            for way in one.ways or (ir.Way(one.value),):
+                after = State("colon", seen, state.n_members + 1, way.value)
+                yield Move(key, _to(after._replace(settled=state.settled | way.settles)))
+        for i, (key_class, value) in enumerate(self.classes):
             key = ir.JsonString(self._other(state, key_class), self.form.escapes)
-            yield Move(key, self._after_other(state, value))
+            for way in self.class_ways[i] if self.class_ways else (ir.Way(value),):
+                yield Move(key, self._after_other(state, way))
 
-    def _after_other(self, state: State, value: ir.Node) -> Callable[[str | None], State]:
-        """The state after an undeclared key with this value."""
+    def _after_other(self, state: State, way: ir.Way) -> Callable[[str | None], State]:
+        """The state after an undeclared key with a value read in this way."""
 
         def after(text: str | None) -> State:
             name = None
@@ -236,7 +245,8 @@ class ObjectWalk(_Container):
                 reading = json_string.read(text, 0, self.form.escapes)
                 assert reading is not None
                 name = reading.decoded
-            return State("colon", state.seen | {name}, state.n_members + 1, value)
+            after = State("colon", state.seen | {name}, state.n_members + 1, way.value)
+            return after._replace(settled=state.settled | way.settles)
 
         return after
 

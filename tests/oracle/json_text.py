@@ -20,6 +20,7 @@ from tests.oracle import alphabet, characters, json_string
 from tests.oracle.containers import ArrayWalk, Move, ObjectWalk, State, Walk, written
 from tests.oracle.equality import texts_by_value, value_of
 from tests.oracle.layout import LAYOUTS
+from tests.oracle.obliged import DemandingWalk, TalliedWalk
 
 _viable_prefix = lru_cache(maxsize=10_000)(characters.viable_prefix)
 _HEX_ESCAPES = re.compile(r"\\u([0-9a-fA-F]{4})(?:\\u([0-9a-fA-F]{4}))?", re.ASCII)
@@ -368,8 +369,10 @@ class Recognizer:
 
     def _walks(self, node: ir.JsonValue, form: ir.JsonForm | None) -> Iterable[Walk]:
         form = form or ir.JsonForm()
-        yield from (ObjectWalk(case, form) for case in node.objects)
-        yield from (ArrayWalk(case, form) for case in node.arrays)
+        for of_object in node.objects:
+            yield (DemandingWalk if of_object.demands else ObjectWalk)(of_object, form)
+        for of_array in node.arrays:
+            yield (TalliedWalk if of_array.tallies else ArrayWalk)(of_array, form)
 
     def _reached(self, walk: Walk, start: int) -> set[tuple[State, int]]:
         """Every state of a container with every place at which it can be reached."""

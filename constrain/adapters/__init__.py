@@ -1,0 +1,1 @@
+"""Grammars in other people's decode loops: llama-cpp-python's `Llama`, and transformers."""

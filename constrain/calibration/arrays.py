@@ -1,0 +1,74 @@
+"""What calibration is given, as checked arrays: probabilities of labels, and which was true."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from constrain.errors import CalibrationError
+
+Probabilities = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+_SUM_TOLERANCE = 1e-6
+
+
+def checked_probabilities(probabilities: npt.ArrayLike) -> Probabilities:
+    """float64[n_examples, n_labels], rows that sum to 1, at least one row and two labels.
+
+    Raises:
+        CalibrationError: it is something else; names the first row that is wrong.
+    """
+    rows = np.asarray(probabilities, np.float64)
+    if rows.ndim != 2 or rows.shape[0] < 1 or rows.shape[1] < 2:  # noqa: PLR2004  # a table
+        raise CalibrationError(
+            f"probabilities have the shape {rows.shape}; expected (examples, labels) with at "
+            "least 1 example and 2 labels"
+        )
+    fit = (rows >= 0).all(axis=1) & (abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE)
+    if not fit.all():
+        row = int(np.flatnonzero(~fit)[0])
+        raise CalibrationError(
+            f"row {row} is {rows[row].tolist()}; expected probabilities that sum to 1"
+        )
+    return rows
+
+
+def checked_truth(truth: npt.ArrayLike, n: int, n_labels: int) -> Indices:
+    """int64[n], each the index of a label.
+
+    Raises:
+        CalibrationError: it is something else.
+    """
+    given = np.asarray(truth)
+    if given.shape != (n,) or given.dtype.kind not in "iu":
+        raise CalibrationError(
+            f"truth is {given.dtype}{given.shape}; expected the index of the true label for "
+            f"each of {n} examples"
+        )
+    indices = given.astype(np.int64)
+    if indices.min() < 0 or indices.max() >= n_labels:
+        raise CalibrationError(
+            f"truth goes from {indices.min()} to {indices.max()}; expected 0 to {n_labels - 1}"
+        )
+    return indices
+
+
+def top_label(
+    probabilities: npt.ArrayLike, truth: npt.ArrayLike
+) -> tuple[Probabilities, Flags]:
+    """The probability of each example's likeliest label, and whether that label was true.
+
+    Of equals the first counts as the likeliest.
+
+    Raises:
+        CalibrationError: the arrays are malformed.
+
+    >>> confidence, correct = top_label([[0.9, 0.1], [0.3, 0.7]], [0, 0])
+    >>> confidence.tolist(), correct.tolist()
+    ([0.9, 0.7], [True, False])
+    """
+    rows = checked_probabilities(probabilities)
+    indices = checked_truth(truth, *rows.shape)
+    return rows.max(axis=1), rows.argmax(axis=1) == indices

@@ -1,0 +1,65 @@
+"""What may be given as labels, read as one list: names, and the text of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
+
+from constrain.errors import GrammarError, shorten
+
+
+def labels_of(source: object, *, least: int = 2) -> dict[Any, str]:
+    """Label -> text, in the order given.
+
+    Args:
+        source: texts, which are their own labels; a dict label -> text; an Enum class, whose
+            members are the labels and their values (texts or integers) the texts; or a
+            `Literal` of texts and integers.
+        least: how many there must be.
+
+    Raises:
+        GrammarError: it is something else, holds too few labels, or a text is empty
+            or comes twice.
+
+    >>> labels_of(Literal["yes", "no"])
+    {'yes': 'yes', 'no': 'no'}
+    """
+    source = getattr(source, "__value__", source)  # `type Answer = Literal[...]`
+    if isinstance(source, Mapping):
+        pairs: list[tuple[Any, object]] = list(source.items())
+    elif isinstance(source, type) and issubclass(source, Enum):
+        pairs = [(member, _written(member.value)) for member in source]
+    elif get_origin(source) is Literal:
+        pairs = [(value, _written(value)) for value in get_args(source)]
+    elif isinstance(source, Iterable) and not isinstance(source, str | bytes):
+        pairs = [(text, text) for text in source]
+    else:
+        raise GrammarError(
+            f"labels are {shorten(source)}; expected a list of texts, a dict from label to "
+            "text, an Enum class or a Literal"
+        )
+    if len(pairs) < least:
+        raise GrammarError(f"labels are {shorten(source)}; expected at least {least}")
+    return _checked(pairs)
+
+
+def _written(value: object) -> object:
+    """The text of an Enum member's or a Literal's value."""
+    return str(int(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _checked(pairs: list[tuple[Any, object]]) -> dict[Any, str]:
+    labels: dict[Any, str] = {}
+    texts: set[str] = set()
+    for label, text in pairs:
+        if not isinstance(text, str) or not text:
+            raise GrammarError(
+                f"label {shorten(label)} has the text {shorten(text)}; "
+                "expected a text that is not empty"
+            )
+        if text in texts or label in labels:
+            raise GrammarError(f"two labels have the text {shorten(text)}")
+        texts.add(text)
+        labels[label] = text
+    return labels
