@@ -113,6 +113,7 @@ class Machine {
   bool spells_alike(const Thread& thread);
   bool search_fresh(const Thread& start);
   CellId forgotten_cell(CellId cell);
+  bool is_more_certain(const Cell& cell) const;
   // Texts of the `n` shortest different values; fewer: there are no more.
   void shortest_values(uint32_t value, uint32_t n, std::vector<std::string>& texts);
   std::vector<uint32_t> string_lengths(const Value& value, uint32_t n);

@@ -145,10 +145,9 @@ struct ArraySpec {
   uint32_t items = kNone;
   uint32_t min_items = 0, max_items = kInfinite;
   bool unique = false;      // no two items are equal
-  // What unique_counts.cpp finds out, for unique arrays: whether each item has plenty of values;
-  // for each item that min_items demands a length that can always be kept (none: min_items is
-  // below 2); and all values of those items that have fewer than min_items.
-  bool plenty = false;
+  // What unique_counts.cpp finds out, for unique arrays: for each item that min_items demands a
+  // length that can always be kept (none: min_items is below 2), and all values of those items
+  // that have fewer than min_items.
   std::vector<uint32_t> costs = {};
   std::vector<std::vector<std::string>> few = {};
   uint32_t saturation = 0;  // item counts above this are alike
