@@ -9,7 +9,7 @@ defined by itself alone is an error of its own.
 from __future__ import annotations
 
 import copy
-import datetime
+import datetime as dt
 import json
 import re
 from collections.abc import Callable
@@ -273,7 +273,7 @@ def _is_integer(_: Any, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_Validator = extend(
+_Validator: Any = extend(  # type: ignore[no-untyped-call]  # its stub has no types
     jsonschema.Draft202012Validator,
     {"multipleOf": _multiple},
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
@@ -288,7 +288,7 @@ def _is_date(value: object) -> bool:
     if isinstance(value, str):
         if not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
             return False
-        datetime.date.fromisoformat(value.replace("0000-", "2000-"))
+        dt.date.fromisoformat(value.replace("0000-", "2000-"))
     return True
 
 

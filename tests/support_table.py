@@ -31,7 +31,7 @@ ROWS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("uniqueItems",),
-        "exact; beside `contains`, and where two items must be equal (`not`, `if`, `oneOf`): error",
+        "exact; beside `contains`, and where two items must be equal (under `not`): error",
     ),
     (("unevaluatedItems", "unevaluatedProperties"), "exact"),
     (

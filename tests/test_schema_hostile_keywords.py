@@ -152,7 +152,7 @@ HOSTILE: dict[str, Any] = {
     },
     "ten thousand required names": {
         "required": NAMES,
-        "properties": {key: {} for key in NAMES},
+        "properties": {key: {"maxLength": 9} for key in NAMES},
     },
     "nearly all of ten thousand names": {
         "type": "object",

@@ -38,10 +38,13 @@ from constrain.schema.exclusive import Looks, exactly_one
 from constrain.schema.implications import implications
 from constrain.schema.keywords import own_cases
 from constrain.schema.needs import NEVER, Either, Negation
+from constrain.schema.negation import undecided
 from constrain.schema.objects import without_unevaluated
 from constrain.schema.reading import need_of
 from constrain.schema.relaxing import Relaxing
 
+MAX_MULTIPLIED = 8
+"""Most cases of objects as which the conjunction of two unions is written out if need not be."""
 MAX_COMBINED_DEPTH = 100
 """How deep `$ref`, `allOf`, `anyOf` and `oneOf` may nest at one place of the instance."""
 
@@ -172,7 +175,9 @@ class Normalizer:
         """The values that every place of a need allows."""
         result = ANYTHING
         for place in need:
-            result = conjoin(result, self.cases(place, annotate=annotate))
+            result = self._both(
+                result, self.cases(place, annotate=annotate), annotate=annotate
+            )
         return result
 
     def target(self, place: Place, keywords: AbstractSet[str]) -> Place | None:
@@ -269,7 +274,7 @@ class Normalizer:
             return self.cases(target, annotate=annotate)
         cases = own_cases(place, self.own(keywords), self.notes, annotate=annotate)
         for part in self._parts(place, keywords, annotate=annotate):
-            cases = conjoin(cases, part)
+            cases = self._both(cases, part, annotate=annotate)
         if "not" in keywords:
             child: Need = ((schema["not"], pointer + "/not", scope),)
             if isinstance(schema, Negation):
@@ -285,6 +290,13 @@ class Normalizer:
                 return conjoin(cases, either(branches))
             cases = exactly_one(cases, branches, self._looked_into, self.negated)
         return cases
+
+    def _both(self, a: Cases, b: Cases, *, annotate: bool) -> Cases:
+        """The values in both sets; what would multiply is left undecided where it can be."""
+        if not annotate and len(a.objects) > 1 < len(b.objects):
+            if len(a.objects) * len(b.objects) > MAX_MULTIPLIED:
+                a, b = undecided(a, self.negated), undecided(b, self.negated)
+        return conjoin(a, b)
 
     def _parts(
         self, place: Place, keywords: AbstractSet[str], *, annotate: bool
