@@ -205,7 +205,9 @@ def named_formats(beginning: str) -> list[str]:
 
 EXACT_FORMATS = named_formats("Every format of the standard is asserted. Exact")
 PARTIAL_FORMATS = re.findall(
-    r"^\| `([a-z-]+)` \|", README.partition("| format | left out |")[2].partition("\n\n")[0], re.M
+    r"^\| `([a-z-]+)` \|",
+    README.partition("| format | left out |")[2].partition("\n\n")[0],
+    flags=re.MULTILINE,
 )
 
 

@@ -16,10 +16,10 @@ from typing import TypeVar
 from constrain.errors import LimitError, UnsupportedSchemaError
 from constrain.schema.arrays import ANY_ARRAY, ArrayCase, ItemTally, conjoin_arrays
 from constrain.schema.cases import FALSE, NULL, TRUE, Cases
-from constrain.schema.needs import NEVER
-from constrain.schema.objects import ANY_OBJECT, ObjectCase, conjoin_objects
 from constrain.schema.document import Need
+from constrain.schema.needs import NEVER
 from constrain.schema.numbers import NumberCase, complement_numbers
+from constrain.schema.objects import ANY_OBJECT, ObjectCase, conjoin_objects
 from constrain.schema.strings import complement_strings
 
 MAX_WRITTEN_OUT = 2

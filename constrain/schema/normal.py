@@ -44,7 +44,7 @@ from constrain.schema.reading import need_of
 from constrain.schema.relaxing import Relaxing
 
 MAX_MULTIPLIED = 8
-"""Most cases of objects as which the conjunction of two unions is written out if need not be."""
+"""Most cases of objects for the conjunction of two unions that can be left undecided."""
 MAX_COMBINED_DEPTH = 100
 """How deep `$ref`, `allOf`, `anyOf` and `oneOf` may nest at one place of the instance."""
 
@@ -117,12 +117,7 @@ class Normalizer:
         if keywords is None:
             keywords = self.keywords(place)
         try:
-            if not self.combines(keywords):
-                cases = ANYTHING
-                if keywords:
-                    cases = own_cases(place, keywords, self.notes, annotate=annotate)
-            else:
-                cases = self._once(place, keywords, annotate=annotate)
+            cases = self._made(place, keywords, annotate=annotate)
         except UnsupportedSchemaError as error:
             if self.relaxing is None:
                 raise
@@ -131,6 +126,13 @@ class Normalizer:
                 cases = self.cases(place, annotate=annotate)
         self._known[key] = (place, cases)
         return cases
+
+    def _made(self, place: Place, keywords: AbstractSet[str], *, annotate: bool) -> Cases:
+        if self.combines(keywords):
+            return self._once(place, keywords, annotate=annotate)
+        if not keywords:
+            return ANYTHING
+        return own_cases(place, keywords, self.notes, annotate=annotate)
 
     def entered(self, place: Place) -> Place:
         """The place in its own scope, should an id start a new resource there."""
@@ -175,9 +177,7 @@ class Normalizer:
         """The values that every place of a need allows."""
         result = ANYTHING
         for place in need:
-            result = self._both(
-                result, self.cases(place, annotate=annotate), annotate=annotate
-            )
+            result = self._both(result, self.cases(place, annotate=annotate), annotate=annotate)
         return result
 
     def target(self, place: Place, keywords: AbstractSet[str]) -> Place | None:
@@ -293,9 +293,9 @@ class Normalizer:
 
     def _both(self, a: Cases, b: Cases, *, annotate: bool) -> Cases:
         """The values in both sets; what would multiply is left undecided where it can be."""
-        if not annotate and len(a.objects) > 1 < len(b.objects):
-            if len(a.objects) * len(b.objects) > MAX_MULTIPLIED:
-                a, b = undecided(a, self.negated), undecided(b, self.negated)
+        n_a, n_b = len(a.objects), len(b.objects)
+        if not annotate and n_a > 1 < n_b and n_a * n_b > MAX_MULTIPLIED:
+            a, b = undecided(a, self.negated), undecided(b, self.negated)
         return conjoin(a, b)
 
     def _parts(
