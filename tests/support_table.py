@@ -27,7 +27,7 @@ ROWS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("items", "prefixItems", "additionalItems", "minItems", "maxItems"), "exact"),
     (
         ("contains", "minContains", "maxContains"),
-        "exact; more than 6 kinds of items that one item may be of at once: error",
+        "exact; kinds of items that make over 63 combinations: error",
     ),
     (
         ("uniqueItems",),
