@@ -56,6 +56,8 @@ class Machine {
   Threads forgotten(const Threads& threads);
   bool has_unique() const { return has_unique_; }
   bool is_forgettable(const Thread& thread) { return forgotten_cell(thread.cell) != kNone; }
+  // Inside items that are unlike all others, in arrays that need no further one?
+  bool is_settled_item(const Thread& thread);
   // Does the thread begin a further item of an array whose items are forgotten?
   bool begins_unknown(const Thread& thread) const;
   // Lengths of items that min_items demands; true if there are such arrays (unique_counts.cpp).

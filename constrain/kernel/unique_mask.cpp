@@ -44,6 +44,17 @@ CellId Machine::forgotten_cell(CellId id) {
   return arena_.forgotten[id] = parent;
 }
 
+bool Machine::is_settled_item(const Thread& thread) {
+  if (!is_tracked(thread.lexeme) || any_live(thread) || !is_forgettable(thread)) return false;
+  for (CellId at = thread.cell; at != 0; at = arena_.cells[at].parent) {
+    const Cell& cell = arena_.cells[at];
+    if (cell.kind != FrameKind::kArray) continue;
+    const ArraySpec& spec = program_.arrays[cell.node];
+    if (spec.unique && cell.a < spec.min_items) return false;
+  }
+  return true;
+}
+
 Threads Machine::forgotten(const Threads& threads) {
   Threads result;
   for (const Thread& t : threads) {
