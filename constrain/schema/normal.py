@@ -45,6 +45,8 @@ from constrain.schema.relaxing import Relaxing
 
 MAX_MULTIPLIED = 8
 """Most cases of objects for the conjunction of two unions that can be left undecided."""
+MAX_LOOKED_INTO = 15_000
+"""How many combinations of needs may be looked into, which takes about a second."""
 MAX_COMBINED_DEPTH = 100
 """How deep `$ref`, `allOf`, `anyOf` and `oneOf` may nest at one place of the instance."""
 
@@ -335,6 +337,8 @@ class Normalizer:
         key = keys_of(need)
         known = self._unmet.get(key)
         if known is None:
+            if len(self._unmet) >= MAX_LOOKED_INTO:
+                raise LimitError("search_states", len(self._unmet) + 1, MAX_LOOKED_INTO)
             known = self._unmet[key] = (need, Looks(self._looked_into).cannot_be_met(need))
         return known[1]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 
 from constrain.errors import LimitError
@@ -148,14 +149,12 @@ class Obligations:
             For each part the need of its values, and the others that they meet and fail, as
             bits.
         """
-        apart = [
-            sum(
-                1 << j
-                for j, b in enumerate(others)
-                if j != i and self._cannot_be_met(conjoin_needs(conjoin_needs(need, a), b))
-            )
-            for i, a in enumerate(others)
-        ]
+        apart = [0] * len(others)
+        for i, j in combinations(range(len(others)), 2):
+            both = conjoin_needs(conjoin_needs(need, others[i]), others[j])
+            if self._cannot_be_met(both):
+                apart[i] |= 1 << j
+                apart[j] |= 1 << i
         parts = [(need, 0, 0)]  # what is known of the value, needs it met, needs it failed
         for i, other in enumerate(others):
             split = []
