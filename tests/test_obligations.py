@@ -168,3 +168,20 @@ def test_more_demands_than_a_word_has_bits_are_a_limit() -> None:
     assert (caught.value.what, caught.value.given, caught.value.limit) == (
         "demands", 33, 32,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["schema", "any"])
+def test_a_class_of_keys_that_would_leave_a_demand_open_is_not_begun(
+    order: ir.PropertyOrder,
+) -> None:
+    # One member, and only keys of a's settle the demand.
+    one = value_of(frozenset("1"))
+    a_keys, b_keys = (ir.Repeat(ir.Literal(letter), 1) for letter in "ab")
+    case = ir.JsonObject(
+        (), one, b_keys, 0, 1, "", ((a_keys, one),), (ir.Demand(),),
+        ((ir.Way(one),), (ir.Way(one, 1),)),
+    )  # fmt: skip
+    both = Lockstep(grammar_of(case, ir.JsonForm("compact", order)), TOKENS)
+    both.check()
+    both.accept(TOKENS.index(b'{"'))
+    assert {TOKENS[i] for i in both.check()} == {b"a"}

@@ -73,20 +73,20 @@ def test_errors_about_deep_values_are_short() -> None:
 
 
 def test_a_hundred_thousand_enum_values_stay_linear() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     texts = [f"value {i}" for i in range(100_000)]
     body = json_schema({"type": "string", "enum": texts, "minLength": 7}).rules["#"]
     numbers = json_schema({"type": "integer", "enum": list(range(100_000))})
     assert isinstance(body, JsonValue)
     assert numbers.rules
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_ten_thousand_properties_stay_linear() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     properties = {f"p{i}": {"type": "string", "maxLength": i} for i in range(10_000)}
     assert json_schema({"properties": properties, "required": list(properties)}).rules
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_long_chains_of_references_end() -> None:
@@ -147,10 +147,10 @@ def test_long_chains_of_references_end() -> None:
     ],
 )
 def test_products_end_soon(schema: Any) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with contextlib.suppress(LimitError, UnsupportedSchemaError):
         assert json_schema(schema).rules
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
