@@ -33,6 +33,10 @@ _WHEN_FULL = 2**31
 _MAX_DIVISOR = 2**63
 
 
+# Name, value, whether it is required, and with demands: ways and what its absence settles.
+_Property = tuple[bytes, int, bool] | tuple[bytes, int, bool, list[tuple[int, int]], int]
+
+
 class Lowering:
     """Lowers one grammar; `kernel` is the program being built."""
 
@@ -265,11 +269,16 @@ class Lowering:
 
     def _object(self, case: ir.JsonObject, form: int) -> int:
         value = self._value
-        properties = [
-            (p.name.encode(), value(p.value, form), p.required, self._ways(p.ways, form),
-             p.absent)
-            for p in case.properties
-        ]  # fmt: skip
+        properties: list[_Property] = [
+            (p.name.encode(), value(p.value, form), p.required) for p in case.properties
+        ]
+        if case.demands:
+            properties = [
+                (name, node, required, self._ways(p.ways, form), p.absent)
+                for (name, node, required, *_), p in zip(
+                    properties, case.properties, strict=True
+                )
+            ]
         others: list[tuple[int, int, list[tuple[int, int]]]] = []
         universe = self._universes[form]
         ways = iter(case.ways)

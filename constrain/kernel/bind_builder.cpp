@@ -57,7 +57,7 @@ std::vector<Way> ways_of(const Pairs& pairs) {
   return ways;
 }
 
-// properties: (name, value, is required, ways, demands settled by its absence); others: (key,
+// properties: (name, value, is required) and with demands (ways, settled by absence); others: (key,
 // value, ways); ways: (value, demands it settles); demands: (under, over), over -1 for none.
 uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties,
                     const std::vector<std::tuple<int64_t, uint32_t, Pairs>>& others,
@@ -73,8 +73,10 @@ uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties,
     p.name = to_string(nb::cast<nb::bytes>(entry[0]));
     p.value = nb::cast<uint32_t>(entry[1]);
     p.required = nb::cast<bool>(entry[2]);
-    p.ways = ways_of(nb::cast<Pairs>(entry[3]));
-    p.absent = nb::cast<uint32_t>(entry[4]);
+    if (entry.size() > 3) {
+      p.ways = ways_of(nb::cast<Pairs>(entry[3]));
+      p.absent = nb::cast<uint32_t>(entry[4]);
+    }
     spec.properties.push_back(std::move(p));
   }
   spec.min_properties = min;
