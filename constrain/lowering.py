@@ -73,7 +73,7 @@ class Lowering:
                 return self.kernel.sequence([self._node(p) for p in self._fuse(parts)])
             case ir.Choice(alternatives, weights):
                 if weights:
-                    return self._weighted(alternatives, weights)
+                    return self.kernel.lexeme(self._weighted(alternatives, weights))
                 return self.kernel.choice([self._node(a) for a in alternatives])
             case ir.Repeat(part, least, most):
                 bound = _UNBOUNDED if most is None else most
@@ -103,13 +103,14 @@ class Lowering:
         return fused
 
     def _weighted(self, alternatives: tuple[ir.Node, ...], weights: tuple[float, ...]) -> int:
+        """The expression of a weighted choice."""
         texts: list[tuple[bytes, float]] = []
         for alternative, weight in zip(alternatives, weights, strict=True):
             if not isinstance(alternative, ir.Literal):
                 reason = "weights need literal alternatives"
                 raise GrammarError(reason)
             texts.append((alternative.text.encode(), weight))
-        return self.kernel.lexeme(self.kernel.weighted(texts))
+        return self.kernel.weighted(texts)
 
     def _rule(self, name: str) -> int:
         known = self._rule_nodes.get(name)
@@ -185,6 +186,8 @@ class Lowering:
         return self.kernel.concat(self._all(node.parts, universe))
 
     def _alternatives(self, node: ir.Choice, universe: int) -> int:
+        if node.weights and universe == _TEXT:
+            return self._weighted(node.alternatives, node.weights)
         return self.kernel.alternatives(self._all(node.alternatives, universe))
 
     def _repetition(self, node: ir.Repeat, universe: int) -> int:

@@ -21,6 +21,7 @@ enum LexemeTag : uint32_t {
   kTagClose,
   kTagQuote,       // the quotation mark that opens a key
 };
+static_assert(kTagClose == ExprPool::kCloseTag);
 
 enum class NodeKind : uint8_t { kLexeme, kSequence, kChoice, kRepeat, kRule, kValue };
 
@@ -220,6 +221,7 @@ class Program {
   std::vector<ArraySpec> arrays;
   std::vector<GrammarNode> nodes;
   uint32_t root = kNone;
+  bool weighted = false;  // is any choice weighted?
 
  private:
   uint32_t place_len(uint32_t form, ValuePlace place) const;

@@ -40,6 +40,7 @@ from constrain.schema.numbers import ANY_INTEGER, ANY_NUMBER
 from constrain.schema.relaxing import MAX_PASSES, Relaxation, Relaxing
 from constrain.schema.obligations import NeedWay, Obligations
 from constrain.schema.strings import ANY_STRING, ANY_TEXT, StringCase, content, union, writable
+from constrain.schema.weights import Weigher, weighted_text
 
 ANY_RULE: Final = "any value"
 UNCAPPED_ANY_RULE: Final = "any value without caps"
@@ -121,6 +122,7 @@ class Builder:
             self._normalizer.cannot_be_met,
             self._normalizer.followed,
         )
+        self._weigher = Weigher(self._normalizer)
         self._shared = _shared(form.escapes, caps, ANY_RULE)
         # Without caps are the items of arrays that must hold several different ones.
         self._all_shared = (self._shared, _shared(form.escapes, NO_CAPS, UNCAPPED_ANY_RULE))
@@ -158,7 +160,7 @@ class Builder:
 
     def _body(self, need: Need) -> Node:
         if len(need) > 1:
-            return self._value(self._normalizer.conjunction(need), need[0][1], 0)
+            return self._value(self._normalizer.conjunction(need), need, 0)
         return self._single(need[0], 0)
 
     def _rule(self, need: Need) -> Rule:
@@ -200,7 +202,7 @@ class Builder:
         """The value of a child with one schema: a node where that is cheap, else a rule."""
         schema = place[0]
         if not isinstance(schema, dict):
-            return self._value(self._normalizer.cases(place), place[1], depth)
+            return self._value(self._normalizer.cases(place), (place,), depth)
         if len(schema) == 1 or (len(schema) == 2 and "description" in schema):  # noqa: PLR2004  the usual pair
             kind = schema.get("type")
             node = self._shared.by_type.get(kind) if isinstance(kind, str) else None
@@ -218,13 +220,13 @@ class Builder:
         if depth and (depth > MAX_INLINE_DEPTH or id(schema) in self._seen):
             return self._rule((place,))
         self._seen.add(id(schema))
-        return self._value(self._normalizer.cases(place, keywords), place[1], depth)
+        return self._value(self._normalizer.cases(place, keywords), (place,), depth)
 
-    def _value(self, cases: Cases, pointer: str, depth: int) -> Node:
+    def _value(self, cases: Cases, need: Need, depth: int) -> Node:
         if cases is ANYTHING:
             self._taken.add(self._shared.any_rule)
             return self._shared.value
-        scalar = self._scalar(cases)
+        scalar = self._scalar(cases, need)
         objects: tuple[JsonObject, ...] = ()
         arrays: tuple[JsonArray, ...] = ()
         if cases.objects:
@@ -234,10 +236,15 @@ class Builder:
             arrays = tuple([self._array(case, depth) for case in cases.arrays])
         if scalar is None and not objects and not arrays:
             return _NO_VALUE
-        return JsonValue(scalar, objects, arrays, pointer)
+        return JsonValue(scalar, objects, arrays, need[0][1])
 
-    def _scalar(self, cases: Cases) -> Node | None:
-        nodes: list[Node] = list(_WORDS[cases.words])
+    def _scalar(self, cases: Cases, need: Need) -> Node | None:
+        nodes: list[Node] = []
+        if self._normalizer.has_weights:
+            weights = self._weigher.of_need(need)
+            listed, cases = weighted_text(cases, weights, self._form.escapes, need[0][1])
+            nodes += () if listed is None else (listed,)
+        nodes += _WORDS[cases.words]
         for number in cases.numbers:
             text = self._shared.caps.text(number)
             assert text is not None, number  # unsupported ones were refused when read
