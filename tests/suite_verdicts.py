@@ -99,21 +99,26 @@ def _bytes() -> constrain.Vocabulary:
 
 
 class Judge:
-    """Verdicts on the texts of one schema; a schema without any value refuses them all."""
+    """Verdicts on the texts of one schema; a schema without any value refuses them all.
+
+    Attributes:
+        grammar: the schema's grammar; None if that was seen to have no text.
+    """
 
     def __init__(self, schema: Any, draft: str) -> None:
         if isinstance(schema, dict) and draft == "draft7":
             schema = {"$schema": DRAFTS[draft][0], **schema}
         self._start: constrain.Matcher | None = None
+        self.grammar: constrain.Grammar | None = None
         try:
-            grammar = constrain.json_schema(
+            self.grammar = constrain.json_schema(
                 schema,
                 "flexible",
                 property_order="any",
                 escapes="any",
                 registry=registry(draft),
             )
-            self._start = constrain.compile(grammar, _bytes()).matcher()
+            self._start = constrain.compile(self.grammar, _bytes()).matcher()
         except constrain.UnsatisfiableSchemaError:
             return
 

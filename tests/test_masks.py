@@ -33,8 +33,11 @@ def test_the_crossing_vocabulary_is_closed_under_bytes() -> None:
 def walk_within_limits(
     grammar: ir.Grammar, tokens: tuple[bytes, ...], chance: random.Random, most_bytes: int
 ) -> None:
-    """Six steps. Rules that repeat themselves ambiguously may have too many stacks for them
-    (see test_matcher_recursion), which is an error and no mask."""
+    """Six steps, if the limits allow them.
+
+    Rules that repeat themselves ambiguously may have too many stacks (see
+    test_matcher_recursion), which is an error and no mask.
+    """
     try:
         Lockstep(grammar, tokens).walk(chance, 6, most_bytes)
     except constrain.LimitError as error:

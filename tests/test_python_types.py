@@ -158,6 +158,9 @@ CASES: list[tuple[Any, list[str], list[str]]] = [
     (tuple[int, str], ['[1,"a"]'], ["[1]", '[1,"a",2]']),
     (tuple[int, ...], ["[]", "[1,2,3]"], ['["a"]']),
     (set[int], ["[1,2]"], ["[1,1]"]),
+    (frozenset[str], ["[]", '["a","b"]'], ['["a","a"]', "[1]"]),
+    (pydantic.conset(int, min_length=2), ["[1,2]"], ["[1]", "[1,1]"]),
+    (set[tuple[int, str]], ['[[1,"a"],[1,"b"]]'], ['[[1,"a"],[1,"a"]]']),
     (collections.deque[int], ["[1]"], ['["a"]']),
     (Optional[int], ["1", "null"], ['"1"']),  # noqa: UP045
     (int | str, ["1", '"a"'], ["null", "1.5"]),

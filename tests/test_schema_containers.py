@@ -248,6 +248,21 @@ def test_names_are_matched_as_the_oracle_matches(node: Node, name: str) -> None:
         ),
         ({"$schema": DRAFT7, "prefixItems": [False]}, [[1]], []),
         ({"uniqueItems": False, "type": "array"}, [[1, 1]], [1]),
+        (
+            {"uniqueItems": True, "type": "array"},
+            [[], [1, True, "1", None], [[1], [2]], [{"a": 1}, {"a": 2}], [0, False]],
+            [[1, 1.0], [[1], [1.0]], [{"a": 1, "b": 2}, {"b": 2, "a": 1}], [1, 2, 1]],
+        ),
+        (
+            {"allOf": [{"uniqueItems": True}, {"items": {"enum": [1, 2]}, "type": "array"}]},
+            [[], [1, 2], [2, 1]],
+            [[1, 1], [1, 2, 1], [3]],
+        ),
+        (
+            {"enum": [[1, 1], [1, 2], "a"], "uniqueItems": True},
+            [[1, 2], "a"],
+            [[1, 1], [2, 1]],
+        ),
     ],
 )
 def test_array_keywords(schema: Any, valid: list[Any], invalid: list[Any]) -> None:
@@ -374,6 +389,20 @@ def test_what_is_no_schema_is_named(schema: dict[str, Any], pointer: str) -> Non
 
 
 KEYS = ["a", "b", "ab", "aab", "ba", "z", "c", "x-", "x-c", "é", "n", "aa"]
+
+
+def test_unique_items_must_be_said_with_a_boolean() -> None:
+    with pytest.raises(SchemaError, match="must be true or false") as caught:
+        json_schema({"items": {"uniqueItems": 1}})
+    assert (caught.value.pointer, caught.value.keyword) == ("#/items", "uniqueItems")
+
+
+def test_two_equal_items_are_no_case() -> None:
+    with pytest.raises(UnsupportedSchemaError) as caught:
+        json_schema({"type": "array", "not": {"uniqueItems": True}})
+    assert caught.value.keyword == "uniqueItems"
+
+
 VALUES: list[Any] = [None, True, 1, 3, 7, 2.5, "s", [], [1], {}]
 
 

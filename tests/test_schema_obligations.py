@@ -52,7 +52,7 @@ def check_values(schema: Any, validator: Any) -> None:
         {"not": INTEGERS},
         {"not": {"not": INTEGERS}},
         {"not": {"properties": {"a": NUMBER, "b": {"type": "string"}}, "required": ["a"]}},
-        {"not": {"patternProperties": {"^a": NUMBER}, "additionalProperties": {"type": "string"}}},
+        {"not": {"patternProperties": {"^a": NUMBER}, **STRINGS}},
         {"not": {"propertyNames": {"pattern": "^a"}}},
         {"not": {"minProperties": 1, "maxProperties": 1}},
         {"type": "object", "maxProperties": 1, "not": INTEGERS},

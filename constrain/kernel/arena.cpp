@@ -52,7 +52,13 @@ uint32_t Arena::used_insert(uint32_t root, const std::string& name) {
     }
     child = used.intern(words.data(), words.size());
   }
+  used_sizes[child] = used_size(root) + 1;
   return child;
+}
+
+uint32_t Arena::used_size(uint32_t root) const {
+  const auto known = used_sizes.find(root);
+  return known == used_sizes.end() ? 0 : known->second;
 }
 
 std::string Arena::prefix_text(uint32_t prefix) const {

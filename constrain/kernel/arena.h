@@ -150,7 +150,8 @@ class Arena {
   // Sets of used names: nodes are [terminal, byte, child, byte, child, ...], bytes ascending.
   uint32_t used_child(uint32_t node, uint8_t byte) const;
   bool used_terminal(uint32_t node) const { return node != kNone && used.begin(node)[0]; }
-  uint32_t used_insert(uint32_t root, const std::string& name);
+  uint32_t used_insert(uint32_t root, const std::string& name);  // a name that is not in it
+  uint32_t used_size(uint32_t root) const;
   std::string prefix_text(uint32_t prefix) const;
 
   uint64_t memory() const;
@@ -161,6 +162,7 @@ class Arena {
   Interner<Key> keys;
   Interner<Prefix> prefixes;
   SpanInterner used;
+  std::unordered_map<uint32_t, uint32_t> used_sizes;  // by root, but for the empty set
   SpanInterner configs;
   JsonValues items{prefixes};
   Interner<Level> levels;

@@ -63,7 +63,9 @@ class Mover {
 
   uint32_t object(uint32_t id) {
     std::vector<uint32_t> words(from_.objects.begin(id), from_.objects.end(id));
-    words[kUsedNames] = names(words[kUsedNames]);
+    const uint32_t used = words[kUsedNames];
+    words[kUsedNames] = names(used);
+    if (const uint32_t n = from_.used_size(used)) to_.used_sizes[words[kUsedNames]] = n;
     return to_.objects.intern(words.data(), words.size());
   }
 

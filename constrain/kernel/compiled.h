@@ -88,7 +88,7 @@ class Compiled {
   void keep_spellable(ConfigId config, uint64_t* mask);
   const std::vector<uint32_t>& shared_mask(ConfigId config, const Threads& plain,
                                            uint64_t* mask);
-  ConfigId without_key_text(ConfigId config);
+  ConfigId without_text(ConfigId config);
   uint32_t search_tokens(ConfigId config);
   void compact();
 

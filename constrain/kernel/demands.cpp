@@ -46,6 +46,19 @@ class Reached {
                           static_cast<double>(limit_));
   }
   const std::unordered_map<uint64_t, uint32_t>& lengths() const { return lengths_; }
+  // Drops what settles no more than something that is no longer. Where there is much to compare
+  // it would cost more than it saves.
+  void drop_outdone() {
+    constexpr size_t kFew = 64;
+    if (lengths_.size() > kFew) return;
+    std::erase_if(lengths_, [&](const auto& one) {
+      for (const auto& [word, length] : lengths_)
+        if (word != one.first && length <= one.second && (one.first & ~word) == 0 &&
+            (length < one.second || word > one.first))
+          return true;
+      return false;
+    });
+  }
   bool contains(const Made& made, uint32_t length) const {
     const auto at = lengths_.find(made.word());
     return at != lengths_.end() && at->second <= length;
@@ -62,8 +75,7 @@ uint32_t all_demands(const ObjectSpec& spec) {
 
 // How many of the shortest other keys are taken.
 uint32_t taken_keys(const ObjectSpec& spec, const Members& members, const Made& made) {
-  const uint32_t before = Program::keys_taken(spec, members.count, members.short_taken);
-  return before + (spec.may_run_out ? made.added : made.others);
+  return made.others + Program::keys_taken(spec, members.n_used, members.short_taken);
 }
 
 void check_ways(const std::vector<Way>& ways) {
@@ -158,9 +170,47 @@ static void add_other_keys(const Program& program, const ObjectSpec& spec,
   }
 }
 
-uint32_t Program::demanded_rest(const ObjectSpec& spec, const Members& members) const {
-  const uint32_t comma = forms[spec.form].comma_len;
+// Demands that a property can still settle, by coming in some way or by not coming.
+static uint32_t touched_by(const PropertySpec& p) {
+  uint32_t touched = p.absent;
+  for (const Way& way : p.ways) touched |= way.settles;
+  return touched;
+}
+
+// Demands that can be settled without any declared property.
+static uint32_t settled_otherwise(const ObjectSpec& spec) {
+  uint32_t settled = 0;
+  for (const ObjectSpec::OtherKeys& other : spec.others)
+    for (const Way& way : other.ways) settled |= way.settles;
+  for (uint32_t j = 0; j < spec.demands.size(); ++j)
+    if (spec.demands[j].under > 0 || spec.demands[j].over < kInfinite) settled |= 1u << j;
+  return settled;
+}
+
+// One more property, absent or read in each of its ways. What leaves a demand unsettled that
+// only properties up to this one could settle is dropped (`later`: what others still can).
+static Reached with_property(const Program& program, const ObjectSpec& spec,
+                             const PropertySpec& p, const Reached& before, uint32_t later) {
+  const Form& form = program.forms[spec.form];
   const uint32_t all = all_demands(spec);
+  const uint32_t key = add_length(add_length(p.key_len, form.colon_len), form.comma_len);
+  Reached after(program.limits.search_states);
+  const auto add = [&](const Made& made, uint32_t length) {
+    if ((all & ~made.settled & ~later) == 0) after.add(made, length);
+  };
+  for (const auto& [word, length] : before.lengths()) {
+    const Made made = Made::of(word);
+    const auto n = static_cast<uint16_t>(made.added + spec.bounds_count);
+    if (!p.required) add({made.settled | p.absent, made.added}, length);
+    for (const Way& way : p.ways)
+      add({made.settled | way.settles, n},
+          add_length(length, add_length(key, program.values[way.value].min_len)));
+  }
+  if (!spec.bounds_count) after.drop_outdone();
+  return after;
+}
+
+uint32_t Program::demanded_rest(const ObjectSpec& spec, const Members& members) const {
   uint32_t settled = members.settled;
   std::vector<uint32_t> relevant, optional;
   for (uint32_t i = 0; i < spec.properties.size(); ++i) {
@@ -169,30 +219,27 @@ uint32_t Program::demanded_rest(const ObjectSpec& spec, const Members& members) 
     if (!p.possible || p.cost >= kInfinite) {
       if (p.required) return kInfinite;
       settled |= p.absent;
-      continue;
+    } else if (p.required || (touched_by(p) & ~members.settled)) {
+      relevant.push_back(i);
+    } else {
+      optional.push_back(p.cost);
     }
-    uint32_t touched = p.absent;
-    for (const Way& way : p.ways) touched |= way.settles;
-    if (p.required || (touched & all & ~members.settled)) relevant.push_back(i);
-    else optional.push_back(p.cost);
   }
   std::sort(optional.begin(), optional.end());
+  // Properties that settle the same demands follow each other, so that few are open at a time.
+  const auto first_demand = [&](uint32_t i) {
+    return std::countr_zero(touched_by(spec.properties[i]) & ~settled);
+  };
+  std::stable_sort(relevant.begin(), relevant.end(), [&](uint32_t a, uint32_t b) {
+    return first_demand(a) < first_demand(b);
+  });
+  std::vector<uint32_t> later(relevant.size() + 1, settled_otherwise(spec));
+  for (size_t i = relevant.size(); i-- > 0;)
+    later[i] = later[i + 1] | touched_by(spec.properties[relevant[i]]);
   Reached reached(limits.search_states);
   reached.add({settled}, 0);
-  for (const uint32_t i : relevant) {
-    const PropertySpec& p = spec.properties[i];
-    const uint32_t key = add_length(add_length(p.key_len, forms[spec.form].colon_len), comma);
-    Reached next(limits.search_states);
-    for (const auto& [word, length] : reached.lengths()) {
-      const Made made = Made::of(word);
-      const auto n = static_cast<uint16_t>(made.added + spec.bounds_count);
-      if (!p.required) next.add({made.settled | p.absent, made.added}, length);
-      for (const Way& way : p.ways)
-        next.add({made.settled | way.settles, n},
-                 add_length(length, add_length(key, values[way.value].min_len)));
-    }
-    reached = std::move(next);
-  }
+  for (size_t i = 0; i < relevant.size(); ++i)
+    reached = with_property(*this, spec, spec.properties[relevant[i]], reached, later[i + 1]);
   add_other_keys(*this, spec, members, reached);
   uint32_t least = kInfinite;
   for (const auto& [word, length] : reached.lengths())

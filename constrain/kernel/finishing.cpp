@@ -58,13 +58,19 @@ static uint32_t fewest_tokens(const Trie& trie, const std::string& text) {
   return need[0];
 }
 
-// The same but for the text of other keys that are unlike every declared or used one: what is
-// still needed does not depend on it.
-ConfigId Compiled::without_key_text(ConfigId config) {
+// The same but for texts that what is still needed does not depend on: of other keys that are
+// unlike every declared or used one, and of unique items that are unlike every other.
+ConfigId Compiled::without_text(ConfigId config) {
   Threads at = threads(config);
   bool changed = false;
   for (Thread& t : at) {
-    if (t.lexeme == kFinished || !(t.lexeme & kKeyBit)) continue;  // tracked ones: any text counts
+    if (machine_->is_settled_item(t)) {
+      Threads one;
+      one.push_back(t);
+      t = machine_->forgotten(one)[0];
+      changed = true;
+    }
+    if (t.lexeme == kFinished || !(t.lexeme & kKeyBit)) continue;
     Key key = arena_->keys[t.lexeme & ~kKeyBit];
     if (key.name != kNone || key.used != kNone || key.prefix == 0) continue;
     key.prefix = arena_->prefixes.intern({0, 'x'});
@@ -75,7 +81,7 @@ ConfigId Compiled::without_key_text(ConfigId config) {
 }
 
 uint32_t Compiled::tokens_needed(ConfigId config) {
-  config = without_key_text(config);
+  config = without_text(config);
   const auto known = arena_->needed.find(config);
   if (known != arena_->needed.end()) return known->second;
   const uint32_t n_tokens =
@@ -123,6 +129,7 @@ uint32_t Compiled::search_tokens(ConfigId start) {
 // Best-first (by bytes to the end) over configurations after whole tokens.
 bool Compiled::spellable(ConfigId start) {
   if (engine->complete) return true;
+  start = without_text(start);
   auto& known = arena_->spellable;
   if (const auto it = known.find(start); it != known.end()) return it->second;
   using Entry = std::pair<uint32_t, ConfigId>;

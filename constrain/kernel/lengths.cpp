@@ -45,7 +45,7 @@ uint32_t Machine::done_length(const Cell& cell) const {
 // The members that min_properties still demands beyond the required ones.
 // `counts`: count, position, missing (the first words of a state, perhaps after one more key).
 uint32_t Machine::extras_cost(const ObjectSpec& spec, const uint32_t* state,
-                              const uint32_t* counts, uint32_t except,
+                              const uint32_t* counts, uint32_t except, uint32_t n_new,
                               bool takes_short) const {
   const uint32_t have = counts[kCount] + counts[kMissing];
   if (have >= spec.min_properties) return 0;
@@ -58,13 +58,14 @@ uint32_t Machine::extras_cost(const ObjectSpec& spec, const uint32_t* state,
     if (!passed && i != except) optional.push_back(spec.properties[i].cost);
   }
   const bool short_taken = takes_short || arena_.used_terminal(state[kUsedNames]);
+  const uint32_t n_used = arena_.used_size(state[kUsedNames]) + n_new;
   return program_.cheapest_members(spec, optional, spec.min_properties - have,
-                                   Program::keys_taken(spec, counts[kCount], short_taken));
+                                   Program::keys_taken(spec, n_used, short_taken));
 }
 
 uint32_t Machine::members_rest(const ObjectSpec& spec, const uint32_t* state) const {
   if (!spec.demands.empty()) return plan(spec, state).rest;
-  return add_length(state[kRestCost], extras_cost(spec, state, state, kNone, false));
+  return add_length(state[kRestCost], extras_cost(spec, state, state, kNone, 0, false));
 }
 
 // The same after one more member: declared `property`, or kNone for an other key (the shortest
@@ -83,7 +84,7 @@ uint32_t Machine::rest_after(const ObjectSpec& spec, const uint32_t* state,
       rest -= p.cost + program_.forms[spec.form].comma_len;
     }
   }
-  return add_length(rest, extras_cost(spec, state, counts, property, takes_short));
+  return add_length(rest, extras_cost(spec, state, counts, property, property == kNone, takes_short));
 }
 
 // Bytes after the colon of a member: its value, and what is needed then.
@@ -118,7 +119,8 @@ uint32_t Machine::member_cost(const ObjectSpec& spec, uint32_t object,
     }
   if (may_use_other(spec, object, state)) {
     const bool short_taken = arena_.used_terminal(state[kUsedNames]);
-    const uint32_t n_taken = Program::keys_taken(spec, state[kCount], short_taken);
+    const uint32_t n_used = arena_.used_size(state[kUsedNames]);
+    const uint32_t n_taken = Program::keys_taken(spec, n_used, short_taken);
     least = std::min(least, program_.other_cost(spec, n_taken));
   }
   return least;
@@ -169,15 +171,17 @@ uint32_t Machine::tag_cost(CellId id, uint32_t tag) const {
 uint32_t Machine::other_distance(const Key& key, const ObjectSpec& spec, uint32_t tag) const {
   std::deque<std::pair<Key, uint32_t>> queue{{key, 0}};
   uint64_t visited = 0;
-  while (!queue.empty()) {
+  uint32_t least = kInfinite;
+  while (!queue.empty() && queue.front().second < least) {
     auto [at, length] = queue.front();
     queue.pop_front();
     const bool declared = at.name != kNone && spec.names.nodes[at.name].terminal;
     if (at.escape == kNoEscape && !declared && !arena_.used_terminal(at.used) &&
         (pool_.tags(pool_.next(at.other, '"')) >> tag & 1))
-      return length + 1;
+      return std::min(least, length + 1);
     if (at.name == kNone && at.used == kNone) {  // nothing to avoid any more
-      return add_length(length, pool_.min_length(at.other, tag));
+      least = std::min(least, add_length(length, pool_.min_length(at.other, tag)));
+      continue;
     }
     if (++visited > limits_.search_states) return kInfinite;
     const ByteSet bytes = pool_.first_bytes(at.other);
@@ -189,7 +193,7 @@ uint32_t Machine::other_distance(const Key& key, const ObjectSpec& spec, uint32_
       if (to.other != ExprPool::kEmptyExpr) queue.emplace_back(to, length + 1);
     }
   }
-  return kInfinite;
+  return least;
 }
 
 uint32_t Machine::key_potential(const Key& key, const Cell& cell) const {

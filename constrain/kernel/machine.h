@@ -56,6 +56,8 @@ class Machine {
   Threads forgotten(const Threads& threads);
   bool has_unique() const { return has_unique_; }
   bool is_forgettable(const Thread& thread) { return forgotten_cell(thread.cell) != kNone; }
+  // Inside items that are unlike all others, in arrays that need no further one?
+  bool is_settled_item(const Thread& thread);
   // Does the thread begin a further item of an array whose items are forgotten?
   bool begins_unknown(const Thread& thread) const;
   // Lengths of items that min_items demands; true if there are such arrays (unique_counts.cpp).
@@ -113,6 +115,7 @@ class Machine {
   bool spells_alike(const Thread& thread);
   bool search_fresh(const Thread& start);
   CellId forgotten_cell(CellId cell);
+  bool is_more_certain(const Cell& cell) const;
   // Texts of the `n` shortest different values; fewer: there are no more.
   void shortest_values(uint32_t value, uint32_t n, std::vector<std::string>& texts);
   std::vector<uint32_t> string_lengths(const Value& value, uint32_t n);
@@ -131,7 +134,7 @@ class Machine {
   uint32_t after_other_key(const ObjectSpec& spec, const uint32_t* state, uint32_t tag,
                            bool takes_short) const;
   uint32_t extras_cost(const ObjectSpec& spec, const uint32_t* state, const uint32_t* counts,
-                       uint32_t except, bool takes_short) const;
+                       uint32_t except, uint32_t n_new, bool takes_short) const;
   bool fits(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
   bool has_bits(const ObjectSpec& spec) const;
   Key open_other(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;

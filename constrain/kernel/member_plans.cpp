@@ -27,6 +27,7 @@ Members Machine::members_of(const ObjectSpec& spec, const uint32_t* state) const
   members.position = state[kPosition];
   members.settled = state[kSettled];
   members.seen = has_bits(spec) ? state + kSeen : nullptr;
+  members.n_used = spec.may_run_out ? arena_.used_size(state[kUsedNames]) : 0;
   members.short_taken = arena_.used_terminal(state[kUsedNames]);
   return members;
 }
@@ -34,13 +35,13 @@ Members Machine::members_of(const ObjectSpec& spec, const uint32_t* state) const
 const MemberPlan& Machine::plan(const ObjectSpec& spec, const uint32_t* state) const {
   const Members now = members_of(spec, state);
   std::vector<uint32_t> words{static_cast<uint32_t>(&spec - program_.objects.data()), now.count,
-                              now.position, now.settled, now.short_taken};
+                              now.position, now.settled, now.n_used, now.short_taken};
   if (now.seen) words.insert(words.end(), now.seen, now.seen + bits_words(spec));
   const uint32_t id = arena_.plan_keys.intern(words.data(), words.size());
   // The key holds the state's words: `state` itself may be moved by what is computed here.
   if (id == arena_.plans.size()) {
     Members kept = now;
-    kept.seen = now.seen ? words.data() + 5 : nullptr;
+    kept.seen = now.seen ? words.data() + 6 : nullptr;
     arena_.plans.push_back(make_plan(spec, kept, state[kMissing]));
   }
   return arena_.plans[id];
@@ -60,6 +61,7 @@ std::pair<uint64_t, uint32_t> Machine::ways_on(const ObjectSpec& spec,
   if (by_bit) seen[property / 32] |= 1u << (property % 32);
   if (has_bits(spec)) after.seen = seen.data();
   if (spec.max_properties < kInfinite || after.count < spec.saturation) ++after.count;
+  if (!p && spec.may_run_out) ++after.n_used;
   if (!any_order) {
     after.position = p && !p->floating ? p->order + 1 : spec.n_declared;
     const uint32_t to = p && !p->floating ? p->order : spec.n_declared;

@@ -10,6 +10,17 @@ constexpr size_t kMostKeyClasses = 60;  // tags of one lexeme are bits of a word
 constexpr uint32_t kOneByteKeys = 60;   // over 60 printable characters make a key of length 1
 constexpr size_t kMostLengths = 4096;   // of shortest other keys
 
+// The n-th of ascending lengths, of which the first are listed. Those after them are taken to
+// grow by the widest step listed: lengths of a regular language repeat their steps.
+uint32_t nth_length(const std::vector<uint32_t>& lengths, uint32_t n) {
+  if (n < lengths.size()) return lengths[n];
+  if (lengths.size() < 2) return kInfinite;
+  uint32_t step = 1;
+  for (size_t i = 1; i < lengths.size(); ++i) step = std::max(step, lengths[i] - lengths[i - 1]);
+  const auto further = static_cast<uint32_t>(n + 1 - lengths.size());
+  return add_length(lengths.back(), mul_length(step, further));
+}
+
 }  // namespace
 
 uint32_t NameTree::child(uint32_t node, uint8_t byte) const {
@@ -84,18 +95,19 @@ bool Program::update_value(Value& value) {
 uint32_t Program::other_cost(const ObjectSpec& spec, uint32_t n) const {
   if (!spec.may_run_out)  // one key is empty, some tens have one character, thousands have three
     return add_length(spec.additional_cost, n == 0 ? 0 : n <= kOneByteKeys ? 1 : 3);
-  return n < spec.other_costs.size() ? spec.other_costs[n] : kInfinite;
+  return nth_length(spec.other_costs, n);
 }
 
-uint32_t Program::keys_taken(const ObjectSpec& spec, uint32_t count, bool short_taken) {
-  return spec.may_run_out ? spec.n_declared + count
+uint32_t Program::keys_taken(const ObjectSpec& spec, uint32_t n_used, bool short_taken) {
+  return spec.may_run_out ? spec.n_declared + n_used
                           : short_taken || spec.names.nodes[0].terminal;
 }
 
 uint32_t Program::key_growth(const ObjectSpec& spec, const ObjectSpec::OtherKeys& other,
                              uint32_t n) const {
   if (!spec.may_run_out) return n == 0 ? 0 : n <= kOneByteKeys ? 1 : 3;
-  return n < other.lengths.size() ? other.lengths[n] - other.lengths[0] : kInfinite;
+  const uint32_t length = nth_length(other.lengths, n);
+  return length >= kInfinite ? kInfinite : length - other.lengths[0];
 }
 
 // What the cheapest `n` more members cost, commas included, out of `optional` (ascending) and

@@ -146,10 +146,9 @@ struct ArraySpec {
   uint32_t items = kNone;
   uint32_t min_items = 0, max_items = kInfinite;
   bool unique = false;      // no two items are equal
-  // What unique_counts.cpp finds out, for unique arrays: whether each item has plenty of values;
-  // for each item that min_items demands a length that can always be kept (none: min_items is
-  // below 2); and all values of those items that have fewer than min_items.
-  bool plenty = false;
+  // What unique_counts.cpp finds out, for unique arrays: for each item that min_items demands a
+  // length that can always be kept (none: min_items is below 2), and all values of those items
+  // that have fewer than min_items.
   std::vector<uint32_t> costs = {};
   std::vector<std::vector<std::string>> few = {};
   uint32_t saturation = 0;  // item counts above this are alike
@@ -163,6 +162,7 @@ struct Members {
   uint32_t count = 0, position = 0;
   uint32_t settled = 0;                  // demands
   const uint32_t* seen = nullptr;        // bits by property; null: none was seen
+  uint32_t n_used = 0;                   // other keys
   bool short_taken = false;              // is the shortest other key gone?
 };
 
@@ -196,8 +196,8 @@ class Program {
   // How much longer the n-th shortest other key (from 0) of a class is than the shortest.
   uint32_t key_growth(const ObjectSpec& spec, const ObjectSpec::OtherKeys& other,
                       uint32_t n) const;
-  // How many of the shortest other keys may be taken: by declared names, and by `count` members.
-  static uint32_t keys_taken(const ObjectSpec& spec, uint32_t count, bool short_taken);
+  // How many of the shortest other keys may be taken: by declared names, and by `n_used` members.
+  static uint32_t keys_taken(const ObjectSpec& spec, uint32_t n_used, bool short_taken);
 
   // Shortest length of the members still needed, commas included, where there are demands
   // (demands.cpp); kInfinite: they cannot all be settled any more.

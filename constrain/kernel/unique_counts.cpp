@@ -146,21 +146,18 @@ void Program::find_plenty() {
       if (--n_children[parent] == 0) leaves.push_back(parent);
   }
   for (uint32_t v = 0; v < values.size(); ++v)
-    plenty_[v] = values[v].min_len < kInfinite && (!is_leaf[v] || pool.has_plenty(values[v].scalar));
+    plenty_[v] = values[v].min_len < kInfinite &&
+                 (!is_leaf[v] || pool.has_plenty(values[v].scalar));
   for (bool changed = true; changed;) {
     changed = false;
     for (uint32_t v = 0; v < values.size(); ++v) {
       if (plenty_[v]) continue;
-      for (const uint32_t o : values[v].objects) plenty_[v] = plenty_[v] || object_has_plenty(objects[o]);
-      for (const uint32_t a : values[v].arrays) plenty_[v] = plenty_[v] || array_has_plenty(arrays[a]);
-      changed |= plenty_[v];
+      bool found = false;
+      for (const uint32_t o : values[v].objects) found = found || object_has_plenty(objects[o]);
+      for (const uint32_t a : values[v].arrays) found = found || array_has_plenty(arrays[a]);
+      plenty_[v] = found;
+      changed |= found;
     }
-  }
-  for (ArraySpec& spec : arrays) {
-    spec.plenty = spec.few.empty();
-    for (uint32_t i = 0; i <= spec.prefix.size(); ++i)
-      if (const uint32_t value = value_of_item(spec, i); value != kNone)
-        spec.plenty = spec.plenty && plenty_[value];
   }
 }
 
@@ -252,7 +249,8 @@ void Machine::count_items(uint32_t array) {
       const uint32_t value = program_.value_of_item(spec, i);
       lengths[i] = string_lengths(program_.values[value], n);
       if (lengths[i].empty()) shortest_values(value, n, few[i]);
-      for (const std::string& text : few[i]) lengths[i].push_back(static_cast<uint32_t>(text.size()));
+      for (const std::string& text : few[i])
+        lengths[i].push_back(static_cast<uint32_t>(text.size()));
       if (few[i].size() == n) few[i].clear();
     }
     n_few += !few[i].empty();

@@ -9,20 +9,29 @@
 
 namespace constrain {
 
+// Is it certain, whatever the items are, whether another can follow the one that is read?
+bool Machine::is_more_certain(const Cell& cell) const {
+  if (is_forgotten(cell.state)) return true;
+  if (arena_.items.count(cell.state) >= kPlenty / 2) return false;
+  const ArraySpec& spec = program_.arrays[cell.node];
+  if (cell.phase == Phase::kAfter || cell.a < spec.min_items) return true;
+  const uint32_t next = program_.value_of_item(spec, cell.a);
+  return next == kNone || program_.has_plenty(next);
+}
+
 // The cell and those below it without the items that were read; kNone: some array might run out.
 CellId Machine::forgotten_cell(CellId id) {
   const auto known = arena_.forgotten.find(id);
   if (known != arena_.forgotten.end()) return known->second;
   std::vector<CellId> chain;
-  bool plenty = true;
+  bool certain = true;
   for (CellId at = id; at != 0; at = arena_.cells[at].parent) {
     const Cell& cell = arena_.cells[at];
     chain.push_back(at);
     if (cell.kind != FrameKind::kArray || !program_.arrays[cell.node].unique) continue;
-    plenty &= program_.arrays[cell.node].plenty &&
-              (is_forgotten(cell.state) || arena_.items.count(cell.state) < kPlenty / 2);
+    certain &= is_more_certain(cell);
   }
-  if (!plenty) return arena_.forgotten[id] = kNone;
+  if (!certain) return arena_.forgotten[id] = kNone;
   CellId parent = 0;
   for (size_t i = chain.size(); i-- > 0;) {
     Cell cell = arena_.cells[chain[i]];
@@ -33,6 +42,17 @@ CellId Machine::forgotten_cell(CellId id) {
     parent = make_cell(cell);
   }
   return arena_.forgotten[id] = parent;
+}
+
+bool Machine::is_settled_item(const Thread& thread) {
+  if (!is_tracked(thread.lexeme) || any_live(thread) || !is_forgettable(thread)) return false;
+  for (CellId at = thread.cell; at != 0; at = arena_.cells[at].parent) {
+    const Cell& cell = arena_.cells[at];
+    if (cell.kind != FrameKind::kArray) continue;
+    const ArraySpec& spec = program_.arrays[cell.node];
+    if (spec.unique && cell.a < spec.min_items) return false;
+  }
+  return true;
 }
 
 Threads Machine::forgotten(const Threads& threads) {

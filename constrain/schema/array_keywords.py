@@ -6,8 +6,7 @@ from collections.abc import Set as AbstractSet
 
 from constrain.schema.arrays import ArrayCase, ItemTally, array_case
 from constrain.schema.document import Need, Place
-from constrain.schema.evaluation import NO_ITEMS, EvaluatedItems
-from constrain.schema.needs import NEVER
+from constrain.schema.evaluation import EvaluatedItems
 from constrain.schema.reading import count_of, malformed, need_of
 
 

@@ -16,7 +16,14 @@ from constrain.schema.arrays import ANY_ARRAY, ArrayCase, conjoin_arrays
 from constrain.schema.needs import NEVER
 from constrain.schema.numbers import ANY_NUMBER, NumberCase, conjoin_numbers
 from constrain.schema.objects import ANY_OBJECT, ObjectCase, conjoin_objects
-from constrain.schema.strings import ANY_STRING, StringCase, conjoin_strings, content, union
+from constrain.schema.strings import (
+    ANY_STRING,
+    StringCase,
+    conjoin_strings,
+    content,
+    merged,
+    union,
+)
 
 Case = TypeVar("Case", ArrayCase, ObjectCase)
 
@@ -103,7 +110,7 @@ def unite(branches: list[Cases]) -> Cases:
     return Cases(
         words,
         (ANY_NUMBER,) if ANY_NUMBER in numbers else tuple(numbers),
-        (ANY_STRING,) if ANY_STRING in strings else tuple(strings),
+        (ANY_STRING,) if ANY_STRING in strings else merged(strings),
         (ANY_ARRAY,) if ANY_ARRAY in arrays else tuple(arrays),
         (ANY_OBJECT,) if ANY_OBJECT in objects else tuple(objects),
     )
@@ -145,13 +152,14 @@ def _together(
     """The cases of each group, and of groups together where that evaluates more."""
     result: list[Case] = []
     for group in groups:
-        both = [
+        both: list[Case] = [
             conjoin(a, b)
             for a in result
             for b in group
             if not (a.evaluated <= b.evaluated or b.evaluated <= a.evaluated)
         ]
-        result += [*group, *(case for case in both if not case.is_empty)]
+        result.extend(group)
+        result.extend(case for case in both if not case.is_empty)
         if len(result) > MAX_CASES:
             raise LimitError("search_states", len(result), MAX_CASES)
     return tuple(result)

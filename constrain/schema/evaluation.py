@@ -30,7 +30,7 @@ class EvaluatedKeys:
 
     def __or__(self, other: EvaluatedKeys) -> EvaluatedKeys:
         """What either spoke of."""
-        if self.everything or self == other or other == NOTHING_EVALUATED:
+        if self.everything or other in (self, NOTHING_EVALUATED):
             return self
         if other.everything or self == NOTHING_EVALUATED:
             return other

@@ -14,10 +14,9 @@ from typing import TypeVar
 from constrain.errors import LimitError
 from constrain.schema.arrays import ArrayCase, conjoin_arrays
 from constrain.schema.cases import Cases, conjoin
-from constrain.schema.needs import NEVER
-from constrain.schema.objects import ObjectCase, conjoin_objects
 from constrain.schema.decimals import Number
 from constrain.schema.document import Need
+from constrain.schema.needs import NEVER
 from constrain.schema.negation import (
     MAX_PRODUCTS,
     NegateNeed,
@@ -26,6 +25,7 @@ from constrain.schema.negation import (
     numbers_without,
 )
 from constrain.schema.numbers import NumberCase, conjoin_numbers
+from constrain.schema.objects import ObjectCase, conjoin_objects
 from constrain.schema.strings import StringCase, complement_strings, conjoin_strings
 
 MAX_LOOKS = 2_000

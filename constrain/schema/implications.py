@@ -11,8 +11,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from constrain.errors import SchemaError
-from constrain.schema.needs import Negation
 from constrain.schema.document import MADE, Need, Place, escaped, found
+from constrain.schema.needs import Negation
 
 
 def implications(

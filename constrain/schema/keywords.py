@@ -216,5 +216,3 @@ def _strings(
         parts.append(use.text())
     case = StringCase(tuple(parts), shortest, longest)
     return () if case.is_empty else (case,)
-
-

@@ -16,14 +16,16 @@ from typing import TypeVar
 from constrain.errors import LimitError, UnsupportedSchemaError
 from constrain.schema.arrays import ANY_ARRAY, ArrayCase, ItemTally, conjoin_arrays
 from constrain.schema.cases import FALSE, NULL, TRUE, Cases
-from constrain.schema.needs import NEVER
-from constrain.schema.objects import ANY_OBJECT, ObjectCase, conjoin_objects
 from constrain.schema.document import Need
+from constrain.schema.needs import NEVER
 from constrain.schema.numbers import NumberCase, complement_numbers
+from constrain.schema.objects import ANY_OBJECT, ObjectCase, conjoin_objects
 from constrain.schema.strings import complement_strings
 
 MAX_WRITTEN_OUT = 2
 """Most cases as which the complement of one case is written out."""
+MAX_UNDECIDED = 4
+"""Most cases of the complement of a union that is left undecided."""
 MAX_PRODUCTS = 256
 """Most cases that a complement of several cases may come to."""
 
@@ -184,3 +186,21 @@ def _written_out(
     if case.longest is not None:
         result.append(ObjectCase(shortest=case.longest + 1))
     return result
+
+
+def undecided(cases: Cases, negate: NegateNeed) -> Cases:
+    """The same values, with a union of several object cases left to be decided by the text.
+
+    The union of cases is what is not in their complement; where that has few cases, one case
+    that excludes them says it all, and conjunctions of many unions are not multiplied out.
+    """
+    if len(cases.objects) <= 1 or any(case.excluded for case in cases.objects):
+        return cases
+    outside: tuple[ObjectCase, ...] = (ANY_OBJECT,)
+    for case in cases.objects:
+        away = _written_out(case, None, negate)
+        if away is None or len(outside) * len(away) > MAX_UNDECIDED:
+            return cases
+        outside = _products(outside, away, conjoin_objects)
+    pointer = cases.objects[0].pointer
+    return replace(cases, objects=(ObjectCase(excluded=outside, pointer=pointer),))

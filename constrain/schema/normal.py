@@ -38,11 +38,16 @@ from constrain.schema.exclusive import Looks, exactly_one
 from constrain.schema.implications import implications
 from constrain.schema.keywords import own_cases
 from constrain.schema.needs import NEVER, Either, Negation
+from constrain.schema.negation import undecided
 from constrain.schema.objects import without_unevaluated
 from constrain.schema.reading import need_of
 from constrain.schema.relaxing import Relaxing
 
 X_WEIGHT: Final = "x-weight"
+MAX_MULTIPLIED = 8
+"""Most cases of objects for the conjunction of two unions that can be left undecided."""
+MAX_LOOKED_INTO = 15_000
+"""How many combinations of needs may be looked into, which takes about a second."""
 MAX_COMBINED_DEPTH = 100
 """How deep `$ref`, `allOf`, `anyOf` and `oneOf` may nest at one place of the instance."""
 
@@ -117,12 +122,7 @@ class Normalizer:
         if keywords is None:
             keywords = self.keywords(place)
         try:
-            if not self.combines(keywords):
-                cases = ANYTHING
-                if keywords:
-                    cases = own_cases(place, keywords, self.notes, annotate=annotate)
-            else:
-                cases = self._once(place, keywords, annotate=annotate)
+            cases = self._made(place, keywords, annotate=annotate)
         except UnsupportedSchemaError as error:
             if self.relaxing is None:
                 raise
@@ -131,6 +131,13 @@ class Normalizer:
                 cases = self.cases(place, annotate=annotate)
         self._known[key] = (place, cases)
         return cases
+
+    def _made(self, place: Place, keywords: AbstractSet[str], *, annotate: bool) -> Cases:
+        if self.combines(keywords):
+            return self._once(place, keywords, annotate=annotate)
+        if not keywords:
+            return ANYTHING
+        return own_cases(place, keywords, self.notes, annotate=annotate)
 
     def entered(self, place: Place) -> Place:
         """The place in its own scope, should an id start a new resource there."""
@@ -180,7 +187,7 @@ class Normalizer:
         """The values that every place of a need allows."""
         result = ANYTHING
         for place in need:
-            result = conjoin(result, self.cases(place, annotate=annotate))
+            result = self._both(result, self.cases(place, annotate=annotate), annotate=annotate)
         return result
 
     def target(self, place: Place, keywords: AbstractSet[str]) -> Place | None:
@@ -277,7 +284,7 @@ class Normalizer:
             return self.cases(target, annotate=annotate)
         cases = own_cases(place, self.own(keywords), self.notes, annotate=annotate)
         for part in self._parts(place, keywords, annotate=annotate):
-            cases = conjoin(cases, part)
+            cases = self._both(cases, part, annotate=annotate)
         if "not" in keywords:
             child: Need = ((schema["not"], pointer + "/not", scope),)
             if isinstance(schema, Negation):
@@ -293,6 +300,13 @@ class Normalizer:
                 return conjoin(cases, either(branches))
             cases = exactly_one(cases, branches, self._looked_into, self.negated)
         return cases
+
+    def _both(self, a: Cases, b: Cases, *, annotate: bool) -> Cases:
+        """The values in both sets; what would multiply is left undecided where it can be."""
+        n_a, n_b = len(a.objects), len(b.objects)
+        if not annotate and n_a > 1 < n_b and n_a * n_b > MAX_MULTIPLIED:
+            a, b = undecided(a, self.negated), undecided(b, self.negated)
+        return conjoin(a, b)
 
     def _parts(
         self, place: Place, keywords: AbstractSet[str], *, annotate: bool
@@ -331,6 +345,8 @@ class Normalizer:
         key = keys_of(need)
         known = self._unmet.get(key)
         if known is None:
+            if len(self._unmet) >= MAX_LOOKED_INTO:
+                raise LimitError("search_states", len(self._unmet) + 1, MAX_LOOKED_INTO)
             known = self._unmet[key] = (need, Looks(self._looked_into).cannot_be_met(need))
         return known[1]
 

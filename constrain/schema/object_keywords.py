@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 from constrain.errors import UnsupportedSchemaError
 from constrain.grammar.ir import Node
 from constrain.schema.document import Need, Place, escaped
-from constrain.schema.evaluation import NOTHING_EVALUATED, EvaluatedKeys
+from constrain.schema.evaluation import EvaluatedKeys
 from constrain.schema.keys import MAX_PATTERNS, is_universal, matches, pattern_sets
 from constrain.schema.needs import conjoin_needs
 from constrain.schema.objects import ObjectCase
@@ -56,15 +57,15 @@ def object_cases(
         count_of(place, "maxProperties", keywords),
         pointer,
     )
-    names = frozenset(needs)
-    patterns: tuple[Node, ...] = ()
+    evaluated = EvaluatedKeys(frozenset(needs))
     if "patternProperties" in keywords:
         patterns = _classify(case, place)
+        evaluated = replace(
+            evaluated, keys=patterns, everything=any(map(is_universal, patterns))
+        )
     if annotate:
-        everything = "additionalProperties" in keywords or any(map(is_universal, patterns))
-        case.evaluated = EvaluatedKeys(everything=True)
-        if not everything:
-            case.evaluated = EvaluatedKeys(names, patterns)
+        is_closed = "additionalProperties" in keywords
+        case.evaluated = EvaluatedKeys(everything=True) if is_closed else evaluated
     for name in required:
         if name not in needs:
             needs[name] = case.need_of(name)

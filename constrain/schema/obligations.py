@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations
 from typing import Final
 
 from constrain.errors import LimitError
@@ -24,8 +24,8 @@ from constrain.schema.strings import writable
 
 MAX_WAYS: Final = 63
 """Most ways to read one member."""
-MAX_TOGETHER: Final = 6
-"""Most tallies that one item may count for."""
+MAX_TALLIES: Final = 30
+"""Most tallies of one array."""
 
 NeedWay = tuple[Need, int]
 """A need and the demands it settles, as bits."""
@@ -129,7 +129,7 @@ class Obligations:
                 groups[key] = (groups.get(key, (0, ()))[0] | 1 << i, other)
         kinds = list(groups.values())
         ways = [(need, always)]
-        for failed in self._failing_together(need, [other for _, other in kinds]):
+        for _, _, failed in self._parts(need, [other for _, other in kinds]):
             bits, combined = always, need
             for i, (bit, other) in enumerate(kinds):
                 if failed >> i & 1:
@@ -139,20 +139,22 @@ class Obligations:
                 ways.append((combined, bits))
         return ways
 
-    def _failing_together(self, need: Need, others: list[Need]) -> list[int]:
-        """Sets of needs (as bits) that some value that meets `need` fails, all others met.
+    def _parts(self, need: Need, others: list[Need]) -> list[tuple[Need, int, int]]:
+        """The values that meet `need`, by which of the other needs they meet.
 
-        Each of them is split off by one need after the other. Of needs that cannot both be met
-        a value fails all but one, so these make few sets.
+        One need after the other splits them. Of needs that cannot both be met a value fails
+        all but one, so these make few parts.
+
+        Returns:
+            For each part the need of its values, and the others that they meet and fail, as
+            bits.
         """
-        apart = [
-            sum(
-                1 << j
-                for j, b in enumerate(others)
-                if j != i and self._cannot_be_met(conjoin_needs(conjoin_needs(need, a), b))
-            )
-            for i, a in enumerate(others)
-        ]
+        apart = [0] * len(others)
+        for i, j in combinations(range(len(others)), 2):
+            both = conjoin_needs(conjoin_needs(need, others[i]), others[j])
+            if self._cannot_be_met(both):
+                apart[i] |= 1 << j
+                apart[j] |= 1 << i
         parts = [(need, 0, 0)]  # what is known of the value, needs it met, needs it failed
         for i, other in enumerate(others):
             split = []
@@ -169,7 +171,7 @@ class Obligations:
             if len(split) > MAX_WAYS:
                 raise LimitError("demands", len(split), MAX_WAYS)
             parts = split
-        return [failed for _, _, failed in parts]
+        return parts
 
     def _meaning(self, need: Need) -> object:
         """What is equal for needs that say the same in the same words."""
@@ -184,6 +186,8 @@ class Obligations:
 
     def tallies(self, case: ArrayCase) -> tuple[Tally, ...]:
         """How many items of each kind there must be."""
+        if len(case.tallies) > MAX_TALLIES:
+            raise LimitError("demands", len(case.tallies), MAX_TALLIES)
         return tuple(
             Tally(tally.least, tally.most, tally.under, tally.over) for tally in case.tallies
         )
@@ -203,27 +207,18 @@ class Obligations:
         need = case.need_of(index)
         if need is NEVER:
             return []
-        open_tallies: list[tuple[int, Need, Need]] = []
         always = 0
+        kinds: list[tuple[int, Need]] = []
         for i, tally in enumerate(case.tallies):
             kind = tally.need_of(index)
-            if self._cannot_be_met(conjoin_needs(need, kind)):
-                continue
-            other = self._negate(kind)
-            if self._cannot_be_met(conjoin_needs(need, other)):
+            if self._cannot_be_met(conjoin_needs(need, self._negate(kind))):
                 always |= 1 << i
-            else:
-                open_tallies.append((1 << i, kind, other))
-        if len(open_tallies) > MAX_TOGETHER:
-            raise LimitError("demands", len(open_tallies), MAX_TOGETHER)
+            elif not self._cannot_be_met(conjoin_needs(need, kind)):
+                kinds.append((1 << i, kind))
         ways: list[tuple[Need, int, bool]] = []
-        if len(open_tallies) > 0 and all(tally.most is None for tally in case.tallies):
+        if kinds and all(tally.most is None for tally in case.tallies):
             ways.append((need, 0, True))
-        for chosen in product((False, True), repeat=len(open_tallies)):
-            bits, combined = always, need
-            for (bit, kind, other), is_in in zip(open_tallies, chosen, strict=True):
-                bits |= bit if is_in else 0
-                combined = conjoin_needs(combined, kind if is_in else other)
-            if combined is not NEVER:
-                ways.append((combined, bits, False))
+        for combined, met, _ in self._parts(need, [kind for _, kind in kinds]):
+            bits = sum(bit for i, (bit, _) in enumerate(kinds) if met >> i & 1)
+            ways.append((combined, always | bits, False))
         return ways

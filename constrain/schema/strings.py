@@ -6,6 +6,7 @@ points. Lone surrogates cannot be written, so a text that holds one is no text h
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,6 +58,18 @@ def writable(text: str) -> bool:
     if text.isascii():
         return True
     return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def merged(cases: Iterable[StringCase]) -> tuple[StringCase, ...]:
+    """The same strings, with all cases that are mere sets of texts as one."""
+    sets: dict[str, None] = {}
+    others = []
+    for case in cases:
+        if case.texts is None or case.parts:
+            others.append(case)
+        else:
+            sets.update(dict.fromkeys(case.texts))
+    return (*others, StringCase(texts=tuple(sets))) if sets else tuple(others)
 
 
 def conjoin_strings(a: StringCase, b: StringCase) -> StringCase:

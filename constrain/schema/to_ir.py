@@ -31,14 +31,14 @@ from constrain.grammar.ir import (
 from constrain.schema.arrays import ANY_ARRAY, ArrayCase
 from constrain.schema.caps import NO_CAPS, Caps
 from constrain.schema.cases import ANYTHING, FALSE, NULL, TRUE, Cases
-from constrain.schema.needs import NEVER
-from constrain.schema.objects import ANY_OBJECT, ObjectCase
 from constrain.schema.document import Document, Need, Place, PlaceKey, key_of, keys_of
 from constrain.schema.keys import rest_of, union_of
+from constrain.schema.needs import NEVER
 from constrain.schema.normal import Normalizer
 from constrain.schema.numbers import ANY_INTEGER, ANY_NUMBER
-from constrain.schema.relaxing import MAX_PASSES, Relaxation, Relaxing
+from constrain.schema.objects import ANY_OBJECT, ObjectCase
 from constrain.schema.obligations import NeedWay, Obligations
+from constrain.schema.relaxing import MAX_PASSES, Relaxation, Relaxing
 from constrain.schema.strings import ANY_STRING, ANY_TEXT, StringCase, content, union, writable
 from constrain.schema.weights import Weigher, weighted_text
 
@@ -292,7 +292,7 @@ class Builder:
     def _obliged_object(
         self, case: ObjectCase, excluded: list[ObjectCase], depth: int
     ) -> JsonObject | None:
-        """The IR of a case with demands; None if a required property is seen to have no value."""
+        """The IR of a case with demands; None if a required property surely has no value."""
         obligations = self._obligations
         properties: list[Property] = []
         for name, need in obligations.names(case, excluded).items():

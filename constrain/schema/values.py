@@ -13,11 +13,11 @@ from typing import Any
 from constrain.errors import SchemaError, UnsupportedSchemaError, shorten
 from constrain.schema.arrays import ArrayCase
 from constrain.schema.cases import FALSE, NULL, TRUE, Cases
-from constrain.schema.needs import NEVER
-from constrain.schema.objects import ObjectCase
 from constrain.schema.decimals import MAX_DIGITS, Number, exact
 from constrain.schema.document import MADE, Place, found
+from constrain.schema.needs import NEVER
 from constrain.schema.numbers import NumberCase
+from constrain.schema.objects import ObjectCase
 from constrain.schema.strings import StringCase, writable
 
 

@@ -175,7 +175,9 @@ class ArrayWalk(_Container):
             return True
         wanted = self.wanted(state)
         choices = [asked.values(item, self.form, wanted) for item in items if item is not None]
-        return can_differ(choices, frozenset(value for value in state.seen if value is not None))
+        return can_differ(
+            choices, frozenset(value for value in state.seen if value is not None)
+        )
 
     def finishable(self, state: State, asked: Asked) -> bool:
         """Whether enough further items exist and none too many."""

@@ -66,7 +66,7 @@ def texts_by_value(
     return every
 
 
-def _search(  # noqa: PLR0913  what texts_by_value is given, and a width
+def _search(
     begun: str,
     letters: Sequence[str],
     begins: Callable[[str], bool],
@@ -79,7 +79,7 @@ def _search(  # noqa: PLR0913  what texts_by_value is given, and a width
     level = [begun] if begins(begun) else []
     is_cut = width is not None
     while level and len(found) < n_wanted:
-        longer = []
+        longer: list[str] = []
         for text in level:
             if ends(text):
                 found.setdefault(value_of(text), text)

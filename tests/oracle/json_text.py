@@ -73,7 +73,7 @@ def _marks_of_text(text: str) -> Iterable[int]:
 
 
 @lru_cache(maxsize=100_000)
-def _texts_by_value(  # noqa: PLR0913  all that the answer depends on
+def _texts_by_value(
     rules: tuple[tuple[str, ir.Node], ...],
     node: ir.Node,
     begun: str,
@@ -83,7 +83,7 @@ def _texts_by_value(  # noqa: PLR0913  all that the answer depends on
 ) -> list[str]:
     """Texts of different values of a node that begin so; there must be few characters."""
     letters = [chr(point) for low, high in ranges for point in range(low, high + 1)]
-    assert len(letters) < 100, "unique items need a small vocabulary"  # noqa: PLR2004
+    assert len(letters) < 100, "unique items need a small vocabulary"
 
     @cache
     def ask(text: str) -> Recognizer:
@@ -149,9 +149,7 @@ class Recognizer:
         """Different values of a node, as many as are wanted or there are."""
         return [value_of(text) for text in self._texts(node, "", form, n_wanted)]
 
-    def _texts(
-        self, node: ir.Node, begun: str, form: ir.JsonForm, n_wanted: int
-    ) -> list[str]:
+    def _texts(self, node: ir.Node, begun: str, form: ir.JsonForm, n_wanted: int) -> list[str]:
         """Texts of different values that begin so."""
         rules = tuple(self.rules.items())
         return _texts_by_value(rules, node, begun, form, tuple(self.letters), n_wanted)

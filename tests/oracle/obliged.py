@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from constrain.grammar import ir
-from tests.oracle.containers import Asked, Move, ObjectWalk, State, _Container, _shortest, _to
 from tests.oracle import json_string
+from tests.oracle.containers import Asked, Move, ObjectWalk, State, _Container, _shortest, _to
 
 
 class DemandingWalk(ObjectWalk):
@@ -43,9 +43,9 @@ class DemandingWalk(ObjectWalk):
         most = max(limits) + len(self.names) + len(self.case.demands)
         level = {state._replace(stage="after", value=None)}
         for more in range(most + 1):
-            if more >= at_least and self.brackets_possible(state, more, asked):
-                if any(self.complete(at) for at in level):
-                    return True
+            enough = more >= at_least and self.brackets_possible(state, more, asked)
+            if enough and any(self.complete(at) for at in level):
+                return True
             if self.most is not None and state.n_members + more >= self.most:
                 return False
             level = {after for at in level for after in self._members_after(at, asked)}
@@ -121,9 +121,9 @@ class TalliedWalk(_Container):
         most += sum(0 if t.over is None else t.over + 1 for t in tallies)
         level, at_least = {state}, 1 if state.stage == "next" else 0
         for more in range(most + 1):
-            if more >= at_least and self.brackets_possible(state, more, asked):
-                if any(self.complete(at) for at in level):
-                    return True
+            enough = more >= at_least and self.brackets_possible(state, more, asked)
+            if enough and any(self.complete(at) for at in level):
+                return True
             if self.most is not None and state.n_members + more >= self.most:
                 return False
             level = {
