@@ -270,7 +270,7 @@ class Lowering:
         value = self._value
         properties = [
             (p.name.encode(), value(p.value, form), p.required, self._ways(p.ways, form),
-             p.absent)
+             p.absent, p.weight)
             for p in case.properties
         ]  # fmt: skip
         others: list[tuple[int, int, list[tuple[int, int]]]] = []

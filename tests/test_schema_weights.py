@@ -1,4 +1,4 @@
-"""`x-weight`: biases of listed values add up to their weight, less that of the best one."""
+"""`x-weight`: biases add up to the weights of what is chosen, less those of the best."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ def walk(matcher: constrain.Matcher, chance: random.Random) -> tuple[str, float]
         allowed = np.flatnonzero(matcher.mask())
         closing = [i for i in allowed if i == END or TOKENS[i][:1] in b"]}"]
         token_id = int(chance.choice(closing if len(text) > 25 and closing else list(allowed)))
-        total += biases(matcher).get(token_id, 0.0)
+        found = biases(matcher)
+        best = max(found.get(int(i), 0.0) for i in allowed)
+        assert math.isclose(best, 0.0, abs_tol=1e-5), text  # the best is still in reach
+        total += found.get(token_id, 0.0)
         matcher.accept(token_id)
         if matcher.is_finished:
             return text.decode(), total
@@ -259,6 +262,81 @@ def accepts(grammar: constrain.Grammar, text: str) -> bool:
     return True
 
 
+NAMES = ["a", "ab", "b", "k", "note"]
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True),
+    st.lists(st.integers(-4, 4), min_size=5, max_size=5),
+    st.sampled_from([None, "a", "note"]),
+    st.sampled_from([False, True, {"type": "null"}]),
+    st.tuples(
+        st.sampled_from(["compact", "spaced", "bounded"]), st.sampled_from(["schema", "any"])
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_biases_of_properties_add_up_to_their_weights_less_those_above_zero(
+    names: list[str],
+    weights: list[int],
+    required: str | None,
+    additional: Any,
+    form: tuple[str, str],
+    chance: random.Random,
+) -> None:
+    own = dict(zip(names, map(float, weights), strict=False))
+    inner = {"properties": {"k": {"x-weight": -1}}, "additionalProperties": False}
+    kinds: list[Any] = [{"enum": [1, 12]}, {"type": "object", **inner}, {"type": "null"}]
+    properties = {
+        name: {**kinds[i % 3], "x-weight": weight}
+        for i, (name, weight) in enumerate(own.items())
+    }
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": [required] if required in own else [],
+        "additionalProperties": additional,
+    }
+    matcher = compiled(schema, whitespace=form[0], property_order=form[1]).matcher()
+    text, total = walk(matcher, chance)
+    value = json.loads(text)
+    optional = {name: weight for name, weight in own.items() if name != required}
+    expected = sum(weight for name, weight in optional.items() if name in value)
+    expected -= sum(max(weight, 0.0) for weight in optional.values())
+    # Each "k" within weighs -1.
+    expected -= sum(len(value[n]) for n in own if isinstance(value.get(n), dict))
+    assert math.isclose(total, expected, abs_tol=1e-4), text
+
+
+def test_a_property_is_taken_or_left_by_its_weight() -> None:
+    # Before "}" and "a" there is only the choice to include "k", which weighs -2.
+    schema = {
+        "type": "object",
+        "properties": {"k": {"const": 1, "x-weight": -2}, "a": {"const": 1}},
+        "additionalProperties": False,
+    }
+    matcher = compiled(schema, whitespace="compact").matcher()
+    matcher.accept(TOKENS.index(b"{"))
+    found = biases(matcher)
+    assert found.get(TOKENS.index(b"}"), 0.0) == 0.0
+    assert found.get(TOKENS.index(b'"'), 0.0) == 0.0  # "a" may still follow
+    matcher.accept(TOKENS.index(b'"'))
+    found = biases(matcher)
+    assert found[TOKENS.index(b"k")] == -2.0
+    assert TOKENS.index(b"a") not in found
+
+
+def test_leaving_out_a_wished_property_costs_its_weight() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"k": {"const": 1, "x-weight": 3}},
+        "additionalProperties": False,
+    }
+    matcher = compiled(schema, whitespace="compact").matcher()
+    matcher.accept(TOKENS.index(b"{"))
+    assert biases(matcher) == {TOKENS.index(b"}"): -3.0}
+
+
 def test_a_grammar_without_weights_has_no_bias() -> None:
     # On a vocabulary that has seen weights, too.
     vocabulary = constrain.Vocabulary(TOKENS, [END])
@@ -275,7 +353,7 @@ def test_a_grammar_without_weights_has_no_bias() -> None:
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        ({"type": "string", "x-weight": 1}, "must stand beside 'enum' or 'const'"),
+        ({"type": "string", "x-weight": 1}, "must be beside 'enum' or 'const'"),
         ({"enum": ["a"], "x-weight": "1"}, "must be a finite number"),
         ({"enum": ["a"], "x-weight": True}, "must be a finite number"),
         ({"enum": ["a"], "x-weight": [1, 2]}, "one number for each value"),

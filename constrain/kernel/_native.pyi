@@ -44,7 +44,7 @@ class Compiled:
     def object(
         self,
         form: int,
-        properties: list[tuple[bytes, int, bool, list[tuple[int, int]], int]],
+        properties: list[tuple[bytes, int, bool, list[tuple[int, int]], int, float]],
         others: list[tuple[int, int, list[tuple[int, int]]]],
         least: int,
         most: int,

@@ -53,11 +53,12 @@ void Masker::weigh(TrieId id, const Thread& thread, float base, Biases& out) {
     return;
   }
   if (machine_.begins_unknown(thread)) return;
-  if (machine_.program().pool.is_weighted(thread.lexeme)) {
+  const Cell cell = machine_.arena().cells[thread.cell];
+  if (is_between_members(thread) || machine_.program().pool.is_weighted(thread.lexeme)) {
     weigh_lexeme(id, thread, base, out);
     return;
   }
-  if (machine_.arena().cells[thread.cell].kind == FrameKind::kRoot) return;
+  if (cell.kind == FrameKind::kRoot) return;
   const std::vector<LexemeTable::Exit> exits = tables_.table(id, thread.lexeme, true).exits;
   for (const LexemeTable::Exit& exit : exits) {
     Threads after;
@@ -66,10 +67,23 @@ void Masker::weigh(TrieId id, const Thread& thread, float base, Biases& out) {
   }
 }
 
+// Does the thread stand before or after a member of an object whose properties have weights?
+bool Masker::is_between_members(const Thread& thread) const {
+  const Cell cell = machine_.arena().cells[thread.cell];
+  return cell.kind == FrameKind::kObject &&
+         (cell.phase == Phase::kFirst || cell.phase == Phase::kAfter) &&
+         machine_.program().objects[cell.node].weighted;
+}
+
 // All tokens that the lexeme allows, followed byte by byte.
 void Masker::weigh_lexeme(TrieId id, const Thread& thread, float base, Biases& out) {
   ExprPool& pool = machine_.program().pool;
-  const float present = pool.best_weight(thread.lexeme);
+  const bool between = is_between_members(thread);
+  const Cell cell = machine_.arena().cells[thread.cell];
+  const auto best_of = [&](ExprId state) {
+    return between ? machine_.weight_between(cell, state) : pool.best_weight(state);
+  };
+  const float present = best_of(thread.lexeme);
   std::vector<std::pair<uint32_t, ExprId>> pending{{0, thread.lexeme}};
   while (!pending.empty()) {
     const auto [at, from] = pending.back();
@@ -78,14 +92,16 @@ void Masker::weigh_lexeme(TrieId id, const Thread& thread, float base, Biases& o
     for (const uint32_t* c = trie.children_begin(at); c != trie.children_end(at); ++c) {
       const ExprId state = pool.next(from, trie.byte(*c));
       if (state == ExprPool::kEmptyExpr) continue;
-      const bool closes = pool.only_closes(state);
-      const float worth = closes ? base : base + pool.best_weight(state) - present;
+      const bool closes = !between && pool.only_closes(state);
+      const float worth = closes ? base : base + best_of(state) - present;
       for (const uint32_t* t = trie.tokens_begin(*c); t != trie.tokens_end(*c); ++t)
         out.emplace_back(*t, worth);
       if (trie.end(*c) == *c + 1) continue;
       for (uint64_t tags = pool.tags(state); tags; tags &= tags - 1) {
         const auto tag = static_cast<uint32_t>(__builtin_ctzll(tags));
-        const float ended = closes ? base : base + pool.own_weight(state, tag) - present;
+        const float ended = between || closes
+                                ? worth
+                                : base + pool.own_weight(state, tag) - present;
         const TrieId rest = tables_.subtree(id, *c);
         Threads after;
         machine_.finish(thread.cell, tag, after);
@@ -105,6 +121,10 @@ void Masker::weigh_key(TrieId id, const Thread& thread, float base, Biases& out)
   Masker names(machine_, tables_);
   names.mask_ = scratch.data();
   names.find_names(id, key, cell, closed);
+  if (machine_.program().objects[cell.node].weighted) {
+    weigh_names(id, thread, base, out);
+    return;
+  }
   if (key.other != ExprPool::kEmptyExpr) {
     const std::vector<LexemeTable::Exit> exits = tables_.table(id, key.other, true).exits;
     Biases others;
@@ -126,6 +146,81 @@ void Masker::weigh_key(TrieId id, const Thread& thread, float base, Biases& out)
     const TrieId rest = tables_.subtree(id, step.node);
     for (const Thread& next : after) weigh(rest, next, base, out);
   }
+}
+
+// All tokens of a key where properties have weights: along the names, then all others.
+void Masker::weigh_names(TrieId id, const Thread& thread, float base, Biases& out) {
+  const Key key = machine_.arena().keys[thread.lexeme & ~kKeyBit];
+  const Cell cell = machine_.arena().cells[thread.cell];
+  const ObjectSpec& spec = machine_.program().objects[cell.node];
+  ExprPool& pool = machine_.program().pool;
+  const Trie& trie = tables_.trie(id);
+  const float start = base - machine_.weight_ahead(key, cell);
+  Biases found;
+  std::vector<NameStep> pending{{0, key}}, next;
+  while (!pending.empty()) {
+    const NameStep at = pending.back();
+    pending.pop_back();
+    weigh_named(id, at, thread.cell, start, found);
+    next.clear();
+    push_names(trie, at, spec, next);
+    for (NameStep& step : next) {
+      if (step.key.name == kNone) continue;
+      if (!spec.may_run_out && step.key.other != ExprPool::kEmptyExpr)
+        step.key.other = pool.next(step.key.other, trie.byte(step.node));
+      const float worth = start + machine_.weight_ahead(step.key, cell);
+      for (const uint32_t* t = trie.tokens_begin(step.node); t != trie.tokens_end(step.node); ++t)
+        found.emplace_back(*t, worth);
+      pending.push_back(step);
+    }
+  }
+  if (key.other != ExprPool::kEmptyExpr)
+    weigh_unnamed(id, thread, start + machine_.weight_with(cell, kNone), found);
+  out.insert(out.end(), found.begin(), found.end());
+}
+
+// Tokens that end a declared name here.
+void Masker::weigh_named(TrieId id, const NameStep& at, CellId cell, float start, Biases& out) {
+  const ObjectSpec& spec = machine_.program().objects[machine_.arena().cells[cell].node];
+  if (at.key.escape != kNoEscape || at.key.name == kNone) return;
+  const NameTree::Node& name = spec.names.nodes[at.key.name];
+  const Trie& trie = tables_.trie(id);
+  const uint32_t quote = name.terminal ? trie.child(at.node, '"') : kNone;
+  if (quote == kNone) return;
+  const float with = start + machine_.weight_with(machine_.arena().cells[cell], name.lo);
+  Threads after;
+  machine_.close_key(at.key, cell, after);
+  if (after.empty()) return;
+  for (const uint32_t* t = trie.tokens_begin(quote); t != trie.tokens_end(quote); ++t)
+    out.emplace_back(*t, with);
+  if (trie.end(quote) == quote + 1) return;
+  const TrieId rest = tables_.subtree(id, quote);
+  for (const Thread& next : after) weigh_all(rest, next, with, out);
+}
+
+// All tokens of the key that are not in `out` yet: those of names that are not declared.
+void Masker::weigh_unnamed(TrieId id, const Thread& thread, float base, Biases& out) {
+  const Key key = machine_.arena().keys[thread.lexeme & ~kKeyBit];
+  const std::vector<LexemeTable::Exit> exits = tables_.table(id, key.other, true).exits;
+  Biases others;
+  for (const LexemeTable::Exit& exit : exits) {
+    Threads after;
+    machine_.close_unnamed(thread.cell, exit.tag, after);
+    for (const Thread& next : after) weigh(exit.trie, next, base, others);
+  }
+  std::vector<uint64_t> mask(tables_.n_words());
+  Threads alone;
+  alone.push_back(thread);
+  Masker(machine_, tables_).fill_from(id, alone, mask.data());
+  const auto is_left = [&](uint32_t token) { return mask[token >> 6] >> (token & 63) & 1; };
+  const auto forget = [&](const Biases& known) {
+    for (const auto& [token, value] : known) mask[token >> 6] &= ~(uint64_t{1} << (token & 63));
+  };
+  forget(out);
+  std::erase_if(others, [&](const auto& entry) { return !is_left(entry.first); });
+  forget(others);
+  out.insert(out.end(), others.begin(), others.end());
+  add_words(mask, base, out);
 }
 
 // What follows weighted texts that are complete and may still grow: it settles for them.

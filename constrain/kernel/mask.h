@@ -64,6 +64,10 @@ class Masker {
   void weigh(TrieId trie, const Thread& thread, float base, Biases& out);
   void weigh_lexeme(TrieId trie, const Thread& thread, float base, Biases& out);
   void weigh_key(TrieId trie, const Thread& thread, float base, Biases& out);
+  void weigh_names(TrieId trie, const Thread& thread, float base, Biases& out);
+  void weigh_named(TrieId trie, const NameStep& at, CellId cell, float start, Biases& out);
+  void weigh_unnamed(TrieId trie, const Thread& thread, float base, Biases& out);
+  bool is_between_members(const Thread& thread) const;
   void weigh_all(TrieId trie, const Thread& thread, float base, Biases& out);
   std::vector<Settled> settled(const Threads& threads);
   void fill_from(TrieId trie, const Threads& threads, uint64_t* mask);

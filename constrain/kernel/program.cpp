@@ -334,6 +334,7 @@ void Program::finish(uint32_t root_node) {
   }
   for (auto& v : values) prune(v);
   for (const Value& v : values) weighted |= pool.is_weighted(v.scalar);
+  for (const ObjectSpec& o : objects) weighted |= o.weighted;
   for (const GrammarNode& n : nodes)
     weighted |= n.kind == NodeKind::kLexeme && pool.is_weighted(n.expr);
   for (auto& o : objects) complete_object(o);

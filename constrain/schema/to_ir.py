@@ -143,6 +143,8 @@ class Builder:
         while self._pending:
             name, need, self._shared = self._pending.pop()
             self._rules[name] = self._body(need)
+        if self._normalizer.unlisted_weights:
+            self._weigher.check_used(self._normalizer.unlisted_weights)
         node: Node = value
         body = self._rules[value.name]
         if body is _NO_VALUE:
@@ -278,7 +280,8 @@ class Builder:
                     return None
                 if additional is None or not writable(name):
                     continue
-            properties.append(Property(name, node, name in required))
+            weight = self._weigher.of_property(need)
+            properties.append(Property(name, node, name in required, weight=weight))
         return JsonObject(
             tuple(properties),
             additional,
@@ -306,7 +309,8 @@ class Builder:
             value = ways[0].value
             if value is _NO_VALUE and is_required:
                 return None
-            properties.append(Property(name, value, is_required, ways, member.absent))
+            weight = self._weigher.of_property(need)
+            properties.append(Property(name, value, is_required, ways, member.absent, weight))
         classes: list[tuple[Node | None, tuple[Way, ...]]] = []
         for key, member in obligations.of_classes(case, excluded):
             ways = self._ways(member.ways, depth)

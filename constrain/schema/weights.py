@@ -4,6 +4,7 @@ Beside `enum` it is one number for all values, an array of numbers in the order 
 or an object of them (a string is named by itself, another value by its JSON text); beside
 `const` it is a number. Values without one weigh 0. Weights add up over `allOf` and references,
 and a value that several branches of `anyOf` or `oneOf` list has the greatest of theirs.
+At the schema of an optional property, a number is the weight of including it.
 
 Not here: what weights do to tokens, which is the kernel's; weights of containers and of types.
 """
@@ -11,7 +12,7 @@ Not here: what weights do to tokens, which is the kernel's; weights of container
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from itertools import product
@@ -48,6 +49,7 @@ class Weigher:
     def __init__(self, normalizer: Normalizer) -> None:
         self._normalizer = normalizer
         self._known: dict[PlaceKey, tuple[Place, Weights]] = {}
+        self._used: set[int] = set()
 
     def of_need(self, need: Need) -> Weights:
         """The weights of the values that some schema of the need lists.
@@ -56,6 +58,33 @@ class Weigher:
             SchemaError: a malformed weight.
         """
         return {} if need is NEVER else _sum(map(self._of_place, need))
+
+    def of_property(self, need: Need) -> float:
+        """The weight of including a property: the numbers at its own schemas, added up.
+
+        Raises:
+            SchemaError: a weight that is no finite number, where no values are listed.
+        """
+        total = 0.0
+        for place in need:
+            schema = place[0]
+            if type(schema) is not dict or X_WEIGHT not in schema:
+                continue
+            self._used.add(id(schema))
+            is_listed = "enum" in schema or "const" in schema
+            if not (is_listed and isinstance(schema[X_WEIGHT], (dict, list, tuple))):
+                total += _number(schema[X_WEIGHT], place)
+        return total
+
+    def check_used(self, places: Mapping[int, Place]) -> None:
+        """Refuse weights that say nothing.
+
+        Raises:
+            SchemaError: a schema with a weight lists no values and is no property.
+        """
+        for key, place in places.items():
+            if key not in self._used:
+                raise _malformed("beside 'enum' or 'const', or that of a property", place)
 
     def _of_place(self, place: Place) -> Weights:
         place = self._normalizer.entered(place)
