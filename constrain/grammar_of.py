@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from constrain.schema.resources import Documents
 
 
-def json_schema(
+def json_schema(  # noqa: PLR0913  each argument is one independent option
     schema: object,
     whitespace: Whitespace = "bounded",
     property_order: PropertyOrder = "schema",
     escapes: Escapes = "minimal",
     on_unsupported: OnUnsupported = "error",
     registry: Documents | None = None,
+    *,
+    max_items: int | None = None,
+    max_digits: int | None = None,
 ) -> Grammar:
     """The grammar of the JSON texts that are valid for a schema.
 
@@ -41,35 +44,38 @@ def json_schema(
             allows more values and refuses none; `notes` and `report()` list what was.
         registry: further schemas that references may name: a `referencing.Registry`, or a
             mapping of URIs to schemas. Nothing is fetched; the metaschemas are always known.
+        max_items: most items of an array; None: no cap. It gives way where a schema asks for
+            more, so that no schema becomes unsatisfiable; `notes` list the caps.
+        max_digits: most digits of a number (1 to 1 000) before the point, after it, and in an
+            exponent; gives way as well. Values of `enum` and `const` are not capped, nor what
+            is in an array that must hold two or more different items.
 
     Raises:
         SchemaError: malformed; UnsupportedSchemaError: outside what is matched exactly;
             UnsatisfiableSchemaError: already seen to have no valid value. Each names the place.
     """
-    if isinstance(schema, dict | bool | str):
-        return grammar_of_schema(
-            schema,
-            whitespace=whitespace,
-            property_order=property_order,
-            escapes=escapes,
-            on_unsupported=on_unsupported,
-            registry=registry,
-        )
-    from constrain.grammar.python_types import is_python_type, to_schema
+    adapter: object = None
+    if not isinstance(schema, dict | bool | str):
+        from constrain.grammar.python_types import is_python_type, to_schema
 
-    if not is_python_type(schema):
-        reason = f"a schema is a dict, a bool, JSON text or a Python type, not {type(schema)}"
-        raise SchemaError(reason)
-    python_type = to_schema(schema)
+        if not is_python_type(schema):
+            reason = (
+                f"a schema is a dict, a bool, JSON text or a Python type, not {type(schema)}"
+            )
+            raise SchemaError(reason)
+        python_type = to_schema(schema)
+        schema, adapter = python_type.schema, python_type.adapter
     grammar = grammar_of_schema(
-        python_type.schema,
+        schema,
         whitespace=whitespace,
         property_order=property_order,
         escapes=escapes,
         on_unsupported=on_unsupported,
         registry=registry,
+        max_items=max_items,
+        max_digits=max_digits,
     )
-    return replace(grammar, target=python_type.adapter)
+    return grammar if adapter is None else replace(grammar, target=adapter)
 
 
 def as_grammar(

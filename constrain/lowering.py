@@ -33,8 +33,9 @@ _WHEN_FULL = 2**31
 _MAX_DIVISOR = 2**63
 
 
-# Name, value, whether it is required, and with demands: ways and what its absence settles.
-_Property = tuple[bytes, int, bool] | tuple[bytes, int, bool, list[tuple[int, int]], int]
+# Name, value, whether it is required; with demands or a weight also the ways, what its absence
+# settles, and the weight.
+_Property = tuple[bytes, int, bool] | tuple[bytes, int, bool, list[tuple[int, int]], int, float]
 
 
 class Lowering:
@@ -77,7 +78,7 @@ class Lowering:
                 return self.kernel.sequence([self._node(p) for p in self._fuse(parts)])
             case ir.Choice(alternatives, weights):
                 if weights:
-                    return self._weighted(alternatives, weights)
+                    return self.kernel.lexeme(self._weighted(alternatives, weights))
                 return self.kernel.choice([self._node(a) for a in alternatives])
             case ir.Repeat(part, least, most):
                 bound = _UNBOUNDED if most is None else most
@@ -107,13 +108,14 @@ class Lowering:
         return fused
 
     def _weighted(self, alternatives: tuple[ir.Node, ...], weights: tuple[float, ...]) -> int:
+        """The expression of a weighted choice."""
         texts: list[tuple[bytes, float]] = []
         for alternative, weight in zip(alternatives, weights, strict=True):
             if not isinstance(alternative, ir.Literal):
                 reason = "weights need literal alternatives"
                 raise GrammarError(reason)
             texts.append((alternative.text.encode(), weight))
-        return self.kernel.lexeme(self.kernel.weighted(texts))
+        return self.kernel.weighted(texts)
 
     def _rule(self, name: str) -> int:
         known = self._rule_nodes.get(name)
@@ -189,6 +191,8 @@ class Lowering:
         return self.kernel.concat(self._all(node.parts, universe))
 
     def _alternatives(self, node: ir.Choice, universe: int) -> int:
+        if node.weights and universe == _TEXT:
+            return self._weighted(node.alternatives, node.weights)
         return self.kernel.alternatives(self._all(node.alternatives, universe))
 
     def _repetition(self, node: ir.Repeat, universe: int) -> int:
@@ -269,16 +273,13 @@ class Lowering:
 
     def _object(self, case: ir.JsonObject, form: int) -> int:
         value = self._value
-        properties: list[_Property] = [
-            (p.name.encode(), value(p.value, form), p.required) for p in case.properties
-        ]
-        if case.demands:
-            properties = [
-                (name, node, required, self._ways(p.ways, form), p.absent)
-                for (name, node, required, *_), p in zip(
-                    properties, case.properties, strict=True
-                )
-            ]
+        properties: list[_Property] = []
+        for p in case.properties:
+            plain = (p.name.encode(), value(p.value, form), p.required)
+            if case.demands or p.weight:
+                properties.append((*plain, self._ways(p.ways, form), p.absent, p.weight))
+            else:
+                properties.append(plain)
         others: list[tuple[int, int, list[tuple[int, int]]]] = []
         universe = self._universes[form]
         ways = iter(case.ways)

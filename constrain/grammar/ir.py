@@ -187,6 +187,7 @@ class Property:
         value: a `JsonValue`, or a `Rule` whose body is one.
         ways: in an object with demands: how it can be read, first the value itself.
         absent: the demands that are settled if the key does not occur, as bits.
+        weight: log-space weight of including it, if it is not required.
     """
 
     name: str
@@ -194,6 +195,7 @@ class Property:
     required: bool = False
     ways: tuple[Way, ...] = ()
     absent: int = 0
+    weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Compiled:
         self,
         form: int,
         properties: list[
-            tuple[bytes, int, bool] | tuple[bytes, int, bool, list[tuple[int, int]], int]
+            tuple[bytes, int, bool] | tuple[bytes, int, bool, list[tuple[int, int]], int, float]
         ],
         others: list[tuple[int, int, list[tuple[int, int]]]],
         least: int,

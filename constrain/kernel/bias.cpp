@@ -1,102 +1,279 @@
 // Log-space weights of alternatives, pushed forward along their texts.
 //
-// While several weighted texts are still possible the state is worth its best one; a token is
+// While several texts of a lexeme are still possible the state is worth its best one; a token is
 // biased by what it changes of that, so along any path the biases add up to the weight of the
-// text chosen less the weight of the best one.
+// text chosen less the weight of the best one. Tokens that end a lexeme and begin another are
+// followed through the exits of the lexeme tables, as for masks; grammars without weights cost
+// nothing. Where several threads allow a token, it is worth the best of them.
+//
+// Items of unique arrays are not weighed: which texts are left depends on the items before.
 #include "mask.h"
 
 namespace constrain {
 
 namespace {
 
-using Biases = std::vector<std::pair<uint32_t, float>>;
+void add_words(const std::vector<uint64_t>& mask, float value,
+               std::vector<std::pair<uint32_t, float>>& out) {
+  for (uint32_t w = 0; w < mask.size(); ++w)
+    for (uint64_t word = mask[w]; word; word &= word - 1)
+      out.emplace_back(w * 64 + static_cast<uint32_t>(__builtin_ctzll(word)), value);
+}
 
 }  // namespace
 
-// What may follow a weighted text within the trie: `base` for every token, or more by what a
-// weighted text that follows adds.
-void Masker::follow(TrieId id, const Threads& after, float base, Biases& out) {
-  Threads plain;
-  for (const Thread& next : after) {
-    const bool lexeme = next.lexeme < kTrackBit;
-    if (lexeme && machine_.program().pool.is_weighted(next.lexeme))
-      weigh(id, next, base, out);
-    else
-      plain.push_back(next);
-  }
+// Each token once, with its greatest bias.
+void Masker::keep_best(Biases& biases) {
+  std::sort(biases.begin(), biases.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first < b.first : a.second > b.second;
+  });
+  const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
+  biases.erase(std::unique(biases.begin(), biases.end(), same), biases.end());
+}
+
+// Every token of the tree that the thread allows: `base`, or more by what it adds.
+void Masker::weigh_all(TrieId id, const Thread& thread, float base, Biases& out) {
+  if (thread.lexeme == kFinished) return;
+  Biases found;
+  weigh(id, thread, base, found);
   std::vector<uint64_t> mask(tables_.n_words());
-  Masker(machine_, tables_).fill_from(id, plain, mask.data());
-  for (uint32_t w = 0; w < tables_.n_words(); ++w)
-    for (uint64_t word = mask[w]; word; word &= word - 1)
-      out.emplace_back(w * 64 + static_cast<uint32_t>(__builtin_ctzll(word)), base);
+  Threads alone;
+  alone.push_back(thread);
+  Masker(machine_, tables_).fill_from(id, alone, mask.data());
+  for (const auto& [token, value] : found) mask[token >> 6] &= ~(uint64_t{1} << (token & 63));
+  add_words(mask, base, found);
+  out.insert(out.end(), found.begin(), found.end());
 }
 
-void Masker::weigh_ended(TrieId id, uint32_t node, CellId cell, float base, Biases& out) {
-  const Trie& trie = tables_.trie(id);
-  for (const uint32_t* t = trie.tokens_begin(node); t != trie.tokens_end(node); ++t)
-    out.emplace_back(*t, base);
-  if (trie.end(node) == node + 1) return;
-  Threads after;
-  machine_.finish(cell, kTagScalar, after);
-  follow(tables_.subtree(id, node), after, base, out);
-}
-
+// The tokens of the tree that reach a weighted lexeme.
 void Masker::weigh(TrieId id, const Thread& thread, float base, Biases& out) {
-  if (thread.lexeme >= kTrackBit) return;
+  if (thread.lexeme == kFinished || is_tracked(thread.lexeme)) return;
+  if (thread.lexeme & kKeyBit) {
+    weigh_key(id, thread, base, out);
+    return;
+  }
+  if (machine_.begins_unknown(thread)) return;
+  const Cell cell = machine_.arena().cells[thread.cell];
+  if (is_between_members(thread) || machine_.program().pool.is_weighted(thread.lexeme)) {
+    weigh_lexeme(id, thread, base, out);
+    return;
+  }
+  if (cell.kind == FrameKind::kRoot) return;
+  const std::vector<LexemeTable::Exit> exits = tables_.table(id, thread.lexeme, true).exits;
+  for (const LexemeTable::Exit& exit : exits) {
+    Threads after;
+    machine_.finish(thread.cell, exit.tag, after);
+    for (const Thread& next : after) weigh(exit.trie, next, base, out);
+  }
+}
+
+// Does the thread stand before or after a member of an object whose properties have weights?
+bool Masker::is_between_members(const Thread& thread) const {
+  const Cell cell = machine_.arena().cells[thread.cell];
+  return cell.kind == FrameKind::kObject &&
+         (cell.phase == Phase::kFirst || cell.phase == Phase::kAfter) &&
+         machine_.program().objects[cell.node].weighted;
+}
+
+// All tokens that the lexeme allows, followed byte by byte.
+void Masker::weigh_lexeme(TrieId id, const Thread& thread, float base, Biases& out) {
   ExprPool& pool = machine_.program().pool;
-  if (!pool.is_weighted(thread.lexeme)) return;
-  const Trie& trie = tables_.trie(id);
-  const float present = pool.best_weight(thread.lexeme);
-  struct At {
-    uint32_t node;
-    ExprId state;
-    float best;
+  const bool between = is_between_members(thread);
+  const Cell cell = machine_.arena().cells[thread.cell];
+  const auto best_of = [&](ExprId state) {
+    return between ? machine_.weight_between(cell, state) : pool.best_weight(state);
   };
-  std::vector<At> pending{{0, thread.lexeme, present}};
+  const float present = best_of(thread.lexeme);
+  std::vector<std::pair<uint32_t, ExprId>> pending{{0, thread.lexeme}};
   while (!pending.empty()) {
-    const At at = pending.back();
+    const auto [at, from] = pending.back();
     pending.pop_back();
-    for (const uint32_t* c = trie.children_begin(at.node); c != trie.children_end(at.node); ++c) {
-      const ExprId state = pool.next(at.state, trie.byte(*c));
+    const Trie& trie = tables_.trie(id);
+    for (const uint32_t* c = trie.children_begin(at); c != trie.children_end(at); ++c) {
+      const ExprId state = pool.next(from, trie.byte(*c));
       if (state == ExprPool::kEmptyExpr) continue;
-      const float ended = pool.end_weight(at.state, trie.byte(*c));
-      if (pool.tags(state)) weigh_ended(id, *c, thread.cell, base + ended - present, out);
-      if (pool.is_final(state)) continue;
-      const float best = pool.best_weight(state);
+      const bool closes = !between && pool.only_closes(state);
+      const float worth = closes ? base : base + best_of(state) - present;
       for (const uint32_t* t = trie.tokens_begin(*c); t != trie.tokens_end(*c); ++t)
-        out.emplace_back(*t, base + best - present);
-      pending.push_back({*c, state, best});
+        out.emplace_back(*t, worth);
+      if (trie.end(*c) == *c + 1) continue;
+      for (uint64_t tags = pool.tags(state); tags; tags &= tags - 1) {
+        const auto tag = static_cast<uint32_t>(__builtin_ctzll(tags));
+        const float ended = between || closes
+                                ? worth
+                                : base + pool.own_weight(state, tag) - present;
+        const TrieId rest = tables_.subtree(id, *c);
+        Threads after;
+        machine_.finish(thread.cell, tag, after);
+        for (const Thread& next : after) weigh_all(rest, next, ended, out);
+      }
+      if (!pool.is_final(state)) pending.emplace_back(*c, state);
     }
   }
 }
 
-// A weighted text that is complete and may still grow: what follows it settles for it.
-void Masker::weigh_stop(const Thread& thread, Biases& out) {
+// Tokens that end a key and go on to its value.
+void Masker::weigh_key(TrieId id, const Thread& thread, float base, Biases& out) {
+  const Key key = machine_.arena().keys[thread.lexeme & ~kKeyBit];
+  const Cell cell = machine_.arena().cells[thread.cell];
+  std::vector<NameStep> closed;
+  std::vector<uint64_t> scratch(tables_.n_words());
+  Masker names(machine_, tables_);
+  names.mask_ = scratch.data();
+  names.find_names(id, key, cell, closed);
+  if (machine_.program().objects[cell.node].weighted) {
+    weigh_names(id, thread, base, out);
+    return;
+  }
+  if (key.other != ExprPool::kEmptyExpr) {
+    const std::vector<LexemeTable::Exit> exits = tables_.table(id, key.other, true).exits;
+    Biases others;
+    for (const LexemeTable::Exit& exit : exits) {
+      Threads after;
+      machine_.close_unnamed(thread.cell, exit.tag, after);
+      for (const Thread& next : after) weigh(exit.trie, next, base, others);
+    }
+    const Trie& trie = tables_.trie(id);
+    for (const NameStep& step : closed)
+      for (const uint32_t* t = trie.tokens_begin(step.node); t != trie.subtree_end(step.node); ++t)
+        std::erase_if(others, [&](const auto& entry) { return entry.first == *t; });
+    out.insert(out.end(), others.begin(), others.end());
+  }
+  for (const NameStep& step : closed) {
+    if (tables_.trie(id).end(step.node) == step.node + 1) continue;
+    Threads after;
+    machine_.close_key(step.key, thread.cell, after);
+    const TrieId rest = tables_.subtree(id, step.node);
+    for (const Thread& next : after) weigh(rest, next, base, out);
+  }
+}
+
+// All tokens of a key where properties have weights: along the names, then all others.
+void Masker::weigh_names(TrieId id, const Thread& thread, float base, Biases& out) {
+  const Key key = machine_.arena().keys[thread.lexeme & ~kKeyBit];
+  const Cell cell = machine_.arena().cells[thread.cell];
+  const ObjectSpec& spec = machine_.program().objects[cell.node];
   ExprPool& pool = machine_.program().pool;
-  if (thread.lexeme >= kTrackBit) return;
-  if (!pool.is_weighted(thread.lexeme) || !pool.tags(thread.lexeme)) return;
-  const float change = pool.own_weight(thread.lexeme) - pool.best_weight(thread.lexeme);
+  const Trie& trie = tables_.trie(id);
+  const float start = base - machine_.weight_ahead(key, cell);
+  Biases found;
+  std::vector<NameStep> pending{{0, key}}, next;
+  while (!pending.empty()) {
+    const NameStep at = pending.back();
+    pending.pop_back();
+    weigh_named(id, at, thread.cell, start, found);
+    next.clear();
+    push_names(trie, at, spec, next);
+    for (NameStep& step : next) {
+      if (step.key.name == kNone) continue;
+      if (!spec.may_run_out && step.key.other != ExprPool::kEmptyExpr)
+        step.key.other = pool.next(step.key.other, trie.byte(step.node));
+      const float worth = start + machine_.weight_ahead(step.key, cell);
+      for (const uint32_t* t = trie.tokens_begin(step.node); t != trie.tokens_end(step.node); ++t)
+        found.emplace_back(*t, worth);
+      pending.push_back(step);
+    }
+  }
+  if (key.other != ExprPool::kEmptyExpr)
+    weigh_unnamed(id, thread, start + machine_.weight_with(cell, kNone), found);
+  out.insert(out.end(), found.begin(), found.end());
+}
+
+// Tokens that end a declared name here.
+void Masker::weigh_named(TrieId id, const NameStep& at, CellId cell, float start, Biases& out) {
+  const ObjectSpec& spec = machine_.program().objects[machine_.arena().cells[cell].node];
+  if (at.key.escape != kNoEscape || at.key.name == kNone) return;
+  const NameTree::Node& name = spec.names.nodes[at.key.name];
+  const Trie& trie = tables_.trie(id);
+  const uint32_t quote = name.terminal ? trie.child(at.node, '"') : kNone;
+  if (quote == kNone) return;
+  const float with = start + machine_.weight_with(machine_.arena().cells[cell], name.lo);
   Threads after;
-  machine_.finish(thread.cell, kTagScalar, after);
-  follow(Tables::kVocabulary, after, change, out);
-  for (const Thread& next : after)
-    if (next.lexeme == kFinished) out.emplace_back(kNone, change);
+  machine_.close_key(at.key, cell, after);
+  if (after.empty()) return;
+  for (const uint32_t* t = trie.tokens_begin(quote); t != trie.tokens_end(quote); ++t)
+    out.emplace_back(*t, with);
+  if (trie.end(quote) == quote + 1) return;
+  const TrieId rest = tables_.subtree(id, quote);
+  for (const Thread& next : after) weigh_all(rest, next, with, out);
+}
+
+// All tokens of the key that are not in `out` yet: those of names that are not declared.
+void Masker::weigh_unnamed(TrieId id, const Thread& thread, float base, Biases& out) {
+  const Key key = machine_.arena().keys[thread.lexeme & ~kKeyBit];
+  const std::vector<LexemeTable::Exit> exits = tables_.table(id, key.other, true).exits;
+  Biases others;
+  for (const LexemeTable::Exit& exit : exits) {
+    Threads after;
+    machine_.close_unnamed(thread.cell, exit.tag, after);
+    for (const Thread& next : after) weigh(exit.trie, next, base, others);
+  }
+  std::vector<uint64_t> mask(tables_.n_words());
+  Threads alone;
+  alone.push_back(thread);
+  Masker(machine_, tables_).fill_from(id, alone, mask.data());
+  const auto is_left = [&](uint32_t token) { return mask[token >> 6] >> (token & 63) & 1; };
+  const auto forget = [&](const Biases& known) {
+    for (const auto& [token, value] : known) mask[token >> 6] &= ~(uint64_t{1} << (token & 63));
+  };
+  forget(out);
+  std::erase_if(others, [&](const auto& entry) { return !is_left(entry.first); });
+  forget(others);
+  out.insert(out.end(), others.begin(), others.end());
+  add_words(mask, base, out);
+}
+
+// What follows weighted texts that are complete and may still grow: it settles for them.
+std::vector<Masker::Settled> Masker::settled(const Threads& threads) {
+  ExprPool& pool = machine_.program().pool;
+  std::vector<Settled> found;
+  for (const Thread& thread : threads) {
+    if (thread.lexeme >= kTrackBit || !pool.is_weighted(thread.lexeme)) continue;
+    if (!(pool.tags(thread.lexeme) >> kTagScalar & 1)) continue;
+    const float own = pool.own_weight(thread.lexeme, kTagScalar);
+    const float change = own - pool.best_weight(thread.lexeme);
+    Threads after;
+    machine_.finish(thread.cell, kTagScalar, after);
+    for (const Thread& next : after) found.push_back({next, change});
+  }
+  return found;
 }
 
 void Masker::biases(const Threads& threads, Biases& out) {
   out.clear();
-  if (!machine_.program().pool.has_weights()) return;
+  if (!machine_.program().weighted) return;
+  const std::vector<Settled> after = settled(threads);
+  std::vector<uint64_t> unbiased(tables_.n_words()), mask(tables_.n_words());
+  bool may_end = false;  // without a change
   for (const Thread& thread : threads) {
-    weigh(Tables::kVocabulary, thread, 0.0f, out);
-    weigh_stop(thread, out);
+    const auto of = std::find_if(after.begin(), after.end(),
+                                 [&](const Settled& s) { return s.thread == thread; });
+    const float change = of == after.end() ? 0.0f : of->change;
+    if (thread.lexeme == kFinished) {
+      may_end |= change == 0.0f;
+      if (change != 0.0f) out.emplace_back(kNone, change);
+      continue;
+    }
+    Biases found;
+    if (change == 0.0f) weigh(Tables::kVocabulary, thread, 0.0f, found);
+    else weigh_all(Tables::kVocabulary, thread, change, found);
+    if (threads.size() > 1) {
+      Threads alone;
+      alone.push_back(thread);
+      Masker(machine_, tables_).fill_from(Tables::kVocabulary, machine_.forgotten(alone),
+                                          mask.data());
+      for (const auto& [token, value] : found)
+        mask[token >> 6] &= ~(uint64_t{1} << (token & 63));
+      for (size_t w = 0; w < mask.size(); ++w) unbiased[w] |= mask[w];
+    }
+    out.insert(out.end(), found.begin(), found.end());
   }
-  // The same token may go several ways: it is worth the best of them.
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first < b.first : a.second > b.second;
+  keep_best(out);
+  std::erase_if(out, [&](const auto& entry) {
+    if (entry.second >= 0.0f) return entry.second == 0.0f;
+    if (entry.first == kNone) return may_end;
+    return (unbiased[entry.first >> 6] >> (entry.first & 63) & 1) != 0;
   });
-  const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
-  out.erase(std::unique(out.begin(), out.end(), same), out.end());
-  std::erase_if(out, [](const auto& entry) { return entry.second == 0.0f; });
 }
 
 }  // namespace constrain

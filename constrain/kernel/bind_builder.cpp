@@ -57,8 +57,9 @@ std::vector<Way> ways_of(const Pairs& pairs) {
   return ways;
 }
 
-// properties: (name, value, is required) and with demands (ways, settled by absence); others: (key,
-// value, ways); ways: (value, demands it settles); demands: (under, over), over -1 for none.
+// properties: (name, value, is required) and where it says more (ways, demands settled by its
+// absence, weight); others: (key, value, ways); ways: (value, demands it settles); demands: (under,
+// over), over -1 for none.
 uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties,
                     const std::vector<std::tuple<int64_t, uint32_t, Pairs>>& others,
                     uint32_t min, int64_t max,
@@ -76,6 +77,8 @@ uint32_t add_object(Compiled& c, uint32_t form, const nb::list& properties,
     if (entry.size() > 3) {
       p.ways = ways_of(nb::cast<Pairs>(entry[3]));
       p.absent = nb::cast<uint32_t>(entry[4]);
+      if (!p.required) p.weight = nb::cast<float>(entry[5]);
+      spec.weighted |= p.weight != 0.0f;
     }
     spec.properties.push_back(std::move(p));
   }

@@ -166,32 +166,52 @@ ExprId ExprPool::weighted(std::vector<std::pair<std::string, float>> texts) {
   if (texts.empty()) return kEmptyExpr;
   std::sort(texts.begin(), texts.end());
   LiteralList list;
+  std::string key = "\xFE";  // no list without weights begins like this
   for (auto& [text, weight] : texts) {
+    char bytes[sizeof weight];
+    std::memcpy(bytes, &weight, sizeof weight);
+    key += text;
+    key += '\xFF';
+    key.append(bytes, sizeof weight);
     list.texts.push_back(std::move(text));
     list.weights.push_back(weight);
   }
-  has_weights_ = true;
-  literal_lists_.push_back(std::move(list));
-  return make({ExprKind::kLiterals, static_cast<uint32_t>(literal_lists_.size() - 1), 0,
-               static_cast<uint32_t>(texts.size()), 0});
+  const auto [it, added] =
+      literal_ids_.emplace(std::move(key), static_cast<uint32_t>(literal_lists_.size()));
+  if (added) literal_lists_.push_back(std::move(list));
+  return make({ExprKind::kLiterals, it->second, 0, static_cast<uint32_t>(texts.size()), 0});
 }
 
-float ExprPool::best_weight(ExprId e) const {
-  const auto& weights = literal_lists_[nodes_[e].a].weights;
-  return *std::max_element(weights.begin() + nodes_[e].b, weights.begin() + nodes_[e].c);
+bool ExprPool::only_closes(ExprId id) const {
+  while (nodes_[id].kind == ExprKind::kConcat) id = nodes_[id].b;
+  return nodes_[id].kind == ExprKind::kTag && nodes_[id].a == kCloseTag;
 }
 
-float ExprPool::own_weight(ExprId e) const {
-  return literal_lists_[nodes_[e].a].weights[nodes_[e].b];  // the shortest sorts first
+// Weights stand in lists, alternatives and behind white space only, so this is never deep.
+float ExprPool::best_weight(ExprId id) const {
+  if (!facts_[id].weighted) return 0.0f;
+  const Expr& e = nodes_[id];
+  if (e.kind == ExprKind::kConcat) return best_weight(e.a) + best_weight(e.b);
+  if (e.kind == ExprKind::kLiterals) {
+    const auto& weights = literal_lists_[e.a].weights;
+    return *std::max_element(weights.begin() + e.b, weights.begin() + e.c);
+  }
+  float best = -std::numeric_limits<float>::infinity();
+  for (const uint32_t* p = lists_.begin(e.a); p != lists_.end(e.a); ++p)
+    if (!only_closes(*p)) best = std::max(best, best_weight(*p));
+  return best;
 }
 
-float ExprPool::end_weight(ExprId e, uint8_t byte) const {
-  const Expr& node = nodes_[e];
-  const LiteralList& list = literal_lists_[node.a];
-  for (uint32_t i = node.b; i < node.c; ++i)
-    if (list.texts[i].size() == node.d + 1 && static_cast<uint8_t>(list.texts[i][node.d]) == byte)
-      return list.weights[i];
-  return 0.0f;
+float ExprPool::own_weight(ExprId id, uint32_t tag) const {
+  if (!facts_[id].weighted) return 0.0f;
+  const Expr& e = nodes_[id];
+  if (e.kind == ExprKind::kConcat) return own_weight(e.a, 0) + own_weight(e.b, tag);
+  if (e.kind == ExprKind::kLiterals)
+    return literal_lists_[e.a].weights[e.b];  // the shortest sorts first
+  float best = -std::numeric_limits<float>::infinity();
+  for (const uint32_t* p = lists_.begin(e.a); p != lists_.end(e.a); ++p)
+    if (facts_[*p].tags >> tag & 1) best = std::max(best, own_weight(*p, tag));
+  return best;
 }
 
 // May the decoded text go on with a character that the escape read so far can become?

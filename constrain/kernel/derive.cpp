@@ -201,7 +201,8 @@ ExprId ExprPool::derive_literals(const Expr& e, uint8_t byte) {
   const auto lo = std::lower_bound(begin, end, int{byte}, before);
   const auto hi = std::lower_bound(lo, end, int{byte} + 1, before);
   if (lo == hi) return kEmptyExpr;
-  if (hi - lo == 1 && lo->size() == d + 1) return kEpsilon;
+  const bool weighted = !literal_lists_[e.a].weights.empty();  // the end still has its weight
+  if (!weighted && hi - lo == 1 && lo->size() == d + 1) return kEpsilon;
   return make({ExprKind::kLiterals, e.a, static_cast<uint32_t>(lo - texts.begin()),
                static_cast<uint32_t>(hi - texts.begin()), d + 1});
 }

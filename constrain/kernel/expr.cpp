@@ -69,6 +69,7 @@ ExprFacts ExprPool::concat_facts(const Expr& e) const {
   f.searched = a.searched || b.searched;
   f.tagged = b.tagged;
   f.exact_length = a.exact_length && b.exact_length;
+  f.weighted = a.weighted || b.weighted;
   return f;
 }
 
@@ -86,6 +87,7 @@ ExprFacts ExprPool::list_facts(const Expr& e) const {
       f.tags |= part.tags;
       f.tagged |= part.tagged;
       f.stuck &= part.stuck;
+      f.weighted |= part.weighted;
       f.min_len = std::min(f.min_len, part.min_len);
       f.min_plain = std::min(f.min_plain, part.min_plain);
       f.max_len = std::max(f.max_len, part.max_len);
@@ -111,6 +113,7 @@ ExprFacts ExprPool::repeat_facts(const Expr& e) const {
   f.min_len = mul_length(f.min_len, e.b);
   f.min_plain = e.b == 0 ? 0 : mul_length(f.min_plain, e.b);
   f.max_len = mul_length(f.max_len, e.c);
+  f.weighted = false;
   ++f.depth;
   return f;
 }
@@ -131,6 +134,8 @@ ExprFacts ExprPool::literal_facts(const Expr& e) const {
     }
     if (plain) f.min_plain = std::min(f.min_plain, length);
   }
+  f.weighted = !literal_lists_[e.a].weights.empty();
+  f.stuck = f.max_len == 0;
   return f;
 }
 

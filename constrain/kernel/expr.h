@@ -67,6 +67,7 @@ struct ExprFacts {
   bool exact_length = true; // min_len is exact
   bool tagged = false;      // holds a tag other than 0
   bool stuck = false;       // accepts here, and no byte can follow
+  bool weighted = false;    // holds weighted literals, alone or as alternatives
 };
 
 // Which characters can be written at all. kText: as themselves. kMinimal/kAny: inside a JSON
@@ -90,16 +91,15 @@ class ExprPool {
   ExprId negation(ExprId a);
   ExprId repeat(ExprId a, uint32_t min, uint32_t max);
   ExprId literals(std::vector<std::string> texts, Universe universe);
-  // Literals with log-space weights, each text once. They stay a list of their own.
+  // Literals with log-space weights, each text once. They stay a list of their own, which may be
+  // one of several alternatives and have text before it; every other text weighs 0.
   ExprId weighted(std::vector<std::pair<std::string, float>> texts);
-  bool has_weights() const { return has_weights_; }
-  bool is_weighted(ExprId e) const {
-    return nodes_[e].kind == ExprKind::kLiterals && !literal_lists_[nodes_[e].a].weights.empty();
-  }
-  float best_weight(ExprId e) const;  // of the weighted literals still possible
-  float own_weight(ExprId e) const;   // of the weighted literal that is complete in `e`
-  // Weight of the literal of `e` that `byte` completes; only asked where there is one.
-  float end_weight(ExprId e, uint8_t byte) const;
+  bool is_weighted(ExprId e) const { return facts_[e].weighted; }
+  // What closes an empty array stands beside its first item, and is no choice among its texts.
+  static constexpr uint32_t kCloseTag = 4;
+  bool only_closes(ExprId e) const;                 // is it one text that ends with that tag?
+  float best_weight(ExprId e) const;                // of the texts still possible
+  float own_weight(ExprId e, uint32_t tag) const;   // of the best that is complete with `tag`
   bool can_spell(const std::string& text, Universe universe) const;
   // Digits whose value is a multiple of `divisor`; with `places`, digits with a point anywhere
   // after the first, whose value times 10^places is one (so only zeros follow those places).
@@ -244,7 +244,6 @@ class ExprPool {
   SpanInterner lists_;
   std::vector<LiteralList> literal_lists_;
   std::unordered_map<std::string, uint32_t> literal_ids_;
-  bool has_weights_ = false;
   struct Divisor {
     uint64_t value;
     uint32_t places;

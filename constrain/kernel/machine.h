@@ -43,6 +43,17 @@ class Machine {
   bool may_use_any(const ObjectSpec& spec, const uint32_t* state, uint32_t lo, uint32_t hi) const;
   bool may_use_other(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
 
+  // --- weights of optional properties (key_weights.cpp)
+  // The sum of the weights above 0 that may still come.
+  float weight_left(const Cell& cell) const;
+  // The greatest weight to come with a key that goes on like this, before it is known.
+  float weight_ahead(const Key& key, const Cell& cell) const;
+  float weight_ahead(const Cell& cell) const;  // any key
+  // The same before or after a member, where white space may have decided what comes next.
+  float weight_between(const Cell& cell, ExprId state) const;
+  // The same once the key has ended; `property` kNone: an other key.
+  float weight_with(const Cell& cell, uint32_t property) const;
+
   // --- items of unique arrays (unique.cpp)
   Thread untracked(const Thread& thread) const;     // what a tracked thread reads
   bool any_live(const Thread& thread) const;        // may an item become a forbidden value?

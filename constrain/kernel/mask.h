@@ -55,14 +55,22 @@ class Masker {
   bool allows(const Threads& threads, uint32_t token);
   bool first_visit(TrieId trie, const Thread& thread);
 
-  void weigh(TrieId trie, const Thread& thread, float base,
-             std::vector<std::pair<uint32_t, float>>& out);
+  using Biases = std::vector<std::pair<uint32_t, float>>;
+  struct Settled {  // a thread that follows a weighted text which has just ended
+    Thread thread;
+    float change;
+  };
+  static void keep_best(Biases& biases);
+  void weigh(TrieId trie, const Thread& thread, float base, Biases& out);
+  void weigh_lexeme(TrieId trie, const Thread& thread, float base, Biases& out);
+  void weigh_key(TrieId trie, const Thread& thread, float base, Biases& out);
+  void weigh_names(TrieId trie, const Thread& thread, float base, Biases& out);
+  void weigh_named(TrieId trie, const NameStep& at, CellId cell, float start, Biases& out);
+  void weigh_unnamed(TrieId trie, const Thread& thread, float base, Biases& out);
+  bool is_between_members(const Thread& thread) const;
+  void weigh_all(TrieId trie, const Thread& thread, float base, Biases& out);
+  std::vector<Settled> settled(const Threads& threads);
   void fill_from(TrieId trie, const Threads& threads, uint64_t* mask);
-  void follow(TrieId trie, const Threads& after, float base,
-              std::vector<std::pair<uint32_t, float>>& out);
-  void weigh_stop(const Thread& thread, std::vector<std::pair<uint32_t, float>>& out);
-  void weigh_ended(TrieId trie, uint32_t node, CellId cell, float base,
-                   std::vector<std::pair<uint32_t, float>>& out);
 
   Machine& machine_;
   Tables& tables_;

@@ -333,6 +333,10 @@ void Program::finish(uint32_t root_node) {
     for (auto& n : nodes) changed |= update_node(n);
   }
   for (auto& v : values) prune(v);
+  for (const Value& v : values) weighted |= pool.is_weighted(v.scalar);
+  for (const ObjectSpec& o : objects) weighted |= o.weighted;
+  for (const GrammarNode& n : nodes)
+    weighted |= n.kind == NodeKind::kLexeme && pool.is_weighted(n.expr);
   for (auto& o : objects) complete_object(o);
   for (auto& a : arrays)
     for (auto& ways : a.ways)

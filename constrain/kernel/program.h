@@ -21,6 +21,7 @@ enum LexemeTag : uint32_t {
   kTagClose,
   kTagQuote,       // the quotation mark that opens a key
 };
+static_assert(kTagClose == ExprPool::kCloseTag);
 
 enum class NodeKind : uint8_t { kLexeme, kSequence, kChoice, kRepeat, kRule, kValue };
 
@@ -79,6 +80,7 @@ struct PropertySpec {
   bool required = false;
   bool possible = true;  // false: the key may not occur
   bool floating = false; // one of a few other keys: after the declared ones, in any order
+  float weight = 0.0f;   // of including it (log space); 0 for required ones
   uint32_t key_len = 0;  // shortest spelling with both quotation marks
   uint32_t cost = kInfinite;  // key, colon and shortest value
 };
@@ -124,6 +126,7 @@ struct ObjectSpec {
   uint32_t additional_cost = kInfinite;  // shortest other key, colon and shortest value
   std::vector<uint32_t> other_costs;     // ... of the shortest ones, where keys may run out
   uint32_t n_declared = 0;               // properties that are not floating
+  bool weighted = false;                 // has any a weight?
   std::vector<uint32_t> cheapest;  // optional properties by cost
   std::vector<uint32_t> optional_after;  // schema position -> possible optional ones from it on
   uint32_t min_properties = 0, max_properties = kInfinite;
@@ -220,6 +223,7 @@ class Program {
   std::vector<ArraySpec> arrays;
   std::vector<GrammarNode> nodes;
   uint32_t root = kNone;
+  bool weighted = false;  // is any choice weighted?
 
  private:
   uint32_t place_len(uint32_t form, ValuePlace place) const;

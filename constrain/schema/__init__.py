@@ -4,7 +4,7 @@ The data flows: `drafts`, `resources` and `document` (references) -> `keywords` 
 (one schema's own demands) -> `normal` (combinators; `implications` for `if` and its kin,
 `negation` for `not`, `exclusive` for `oneOf`) -> `cases` (the normal form) -> `to_ir`.
 `numbers`, `decimals`, `strings` and `formats` know the scalar types, `keys` knows patterns of
-keys.
+keys, `caps` keeps arrays and numbers short.
 
 Not done here: satisfiability across children, which the kernel decides.
 """
@@ -17,6 +17,7 @@ from typing import Literal as OneWordOf
 
 from constrain.errors import SchemaError, shorten
 from constrain.grammar.ir import Escapes, Grammar, JsonForm, PropertyOrder, Whitespace
+from constrain.schema.caps import Caps
 from constrain.schema.document import Document, found, read_json
 from constrain.schema.to_ir import build, build_relaxed
 from constrain.schema.treatments import Source
@@ -29,7 +30,7 @@ __all__ = ["OnUnsupported", "json_schema"]
 OnUnsupported = OneWordOf["error", "relax"]
 
 
-def json_schema(
+def json_schema(  # noqa: PLR0913  each keyword is one independent option with a default
     schema: dict[str, Any] | bool | str,
     *,
     whitespace: Whitespace = "bounded",
@@ -37,6 +38,8 @@ def json_schema(
     escapes: Escapes = "minimal",
     on_unsupported: OnUnsupported = "error",
     registry: Documents | None = None,
+    max_items: int | None = None,
+    max_digits: int | None = None,
 ) -> Grammar:
     """The grammar of the JSON texts that a JSON Schema allows.
 
@@ -50,16 +53,22 @@ def json_schema(
             only allows more values; `notes` and `report()` list it.
         registry: further schemas that references may name: a `referencing.Registry`, or a
             mapping of URIs to schemas or JSON texts. The metaschemas are known without it.
+        max_items: most items of an array, unless the schema needs more; None: no cap.
+        max_digits: most digits of a number, 1 to 1 000, on either side of the point (and in
+            the exponent), unless the schema needs more. Values of `enum` are not capped, nor
+            is what is in an array of `uniqueItems` with `minItems` of 2 or more.
 
     Raises:
         SchemaError: not a JSON Schema; says where, which keyword and what was found.
         UnsupportedSchemaError: says something that is not supported exactly.
         UnsatisfiableSchemaError: no value is valid, as far as the root alone tells.
+        ValueError: an option is none of the allowed ones.
         LimitError: combinators nested too deep, or too many combinations of schemas.
 
     Cost: linear in the size of the schema, but for conjunctions of recursive schemas.
     """
     form = JsonForm(whitespace, property_order, escapes)
+    caps = Caps(max_items, max_digits)
     for name, value, allowed in (
         ("whitespace", whitespace, ("compact", "spaced", "bounded", "flexible")),
         ("property_order", property_order, ("schema", "any")),
@@ -75,7 +84,7 @@ def json_schema(
         raise SchemaError(reason, value=parsed)
     document = Document(parsed, registry)
     if on_unsupported == "error":
-        return replace(build(document, form), source=Source(document))
-    grammar, relaxations = build_relaxed(document, form)
+        return replace(build(document, form, caps), source=Source(document))
+    grammar, relaxations = build_relaxed(document, form, caps)
     notes = grammar.notes + tuple(map(str, relaxations))
     return replace(grammar, notes=notes, source=Source(document, relaxations))

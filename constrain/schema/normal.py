@@ -43,6 +43,7 @@ from constrain.schema.objects import without_unevaluated
 from constrain.schema.reading import need_of
 from constrain.schema.relaxing import Relaxing
 
+X_WEIGHT: Final = "x-weight"
 MAX_MULTIPLIED = 8
 """Most cases of objects for the conjunction of two unions that can be left undecided."""
 MAX_LOOKED_INTO = 15_000
@@ -69,12 +70,16 @@ class Normalizer:
         document: where references are resolved.
         relaxing: what is left out; None: what is not supported is an error.
         notes: what was treated as an annotation, in order of discovery.
+        has_weights: whether some schema that was read has an `x-weight`.
+        unlisted_weights: the places that have one and list no values, by the schema's id.
     """
 
     def __init__(self, document: Document, relaxing: Relaxing | None = None) -> None:
         self.document = document
         self.relaxing = relaxing
         self.notes = list(document.notes)
+        self.has_weights = False
+        self.unlisted_weights: dict[int, Place] = {}
         # The place is kept beside what is known, so that no other object is given its id.
         self._known: dict[tuple[PlaceKey, bool], tuple[Place, Cases]] = {}
         self._ends: dict[PlaceKey, tuple[Place, Place]] = {}
@@ -152,7 +157,11 @@ class Normalizer:
         keywords: AbstractSet[str] = schema.keys() & draft.keywords
         if len(keywords) != len(schema) and not schema.keys() <= draft.known:
             for name in schema:
-                if name not in draft.known:
+                if name == X_WEIGHT:
+                    self.has_weights = True
+                    if schema.keys().isdisjoint(("enum", "const")):
+                        self.unlisted_weights[id(schema)] = place
+                elif name not in draft.known:
                     self.notes.append(f"unknown keyword {shorten(name)} at {pointer}")
         return keywords if self.relaxing is None else self.relaxing.kept(schema, keywords)
 

@@ -29,18 +29,21 @@ from constrain.grammar.ir import (
     Way,
 )
 from constrain.schema.arrays import ANY_ARRAY, ArrayCase
+from constrain.schema.caps import NO_CAPS, Caps
 from constrain.schema.cases import ANYTHING, FALSE, NULL, TRUE, Cases
 from constrain.schema.document import Document, Need, Place, PlaceKey, key_of, keys_of
 from constrain.schema.keys import rest_of, union_of
 from constrain.schema.needs import NEVER
 from constrain.schema.normal import Normalizer
-from constrain.schema.numbers import INTEGER_TEXT, NUMBER_TEXT, number_text
+from constrain.schema.numbers import ANY_INTEGER, ANY_NUMBER
 from constrain.schema.objects import ANY_OBJECT, ObjectCase
 from constrain.schema.obligations import NeedWay, Obligations
 from constrain.schema.relaxing import MAX_PASSES, Relaxation, Relaxing
 from constrain.schema.strings import ANY_STRING, ANY_TEXT, StringCase, content, union, writable
+from constrain.schema.weights import Weigher, weighted_text
 
 ANY_RULE: Final = "any value"
+UNCAPPED_ANY_RULE: Final = "any value without caps"
 MAX_INLINE_DEPTH = 30
 MAX_RULES = 200_000
 
@@ -57,8 +60,15 @@ _WORDS: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """Nodes that are the same in every schema."""
+    """Nodes that are the same in every schema.
 
+    Attributes:
+        caps: what they keep to.
+        any_rule: name of the rule of any value.
+    """
+
+    caps: Caps
+    any_rule: str
     text: JsonString
     value: JsonValue
     object: JsonObject
@@ -67,13 +77,17 @@ class _Shared:
 
 
 @cache
-def _shared(escapes: Escapes) -> _Shared:
+def _shared(escapes: Escapes, caps: Caps, any_rule: str) -> _Shared:
     text = JsonString(ANY_TEXT, escapes)
-    anything = Rule(ANY_RULE)
+    anything = Rule(any_rule)
     any_object = JsonObject(additional=anything)
-    any_array = JsonArray(items=anything)
-    scalar = Choice((*_WORDS[NULL | FALSE | TRUE], NUMBER_TEXT, text))
+    any_array = JsonArray(items=anything, max_items=caps.longest(ANY_ARRAY))
+    number, integer = caps.text(ANY_NUMBER), caps.text(ANY_INTEGER)
+    assert number is not None and integer is not None  # noqa: PT018  neither has a divisor
+    scalar = Choice((*_WORDS[NULL | FALSE | TRUE], number, text))
     return _Shared(
+        caps,
+        any_rule,
         text,
         JsonValue(scalar, (any_object,), (any_array,)),
         any_object,
@@ -81,8 +95,8 @@ def _shared(escapes: Escapes) -> _Shared:
         {
             "null": JsonValue(_WORDS[NULL][0]),
             "boolean": JsonValue(Choice(_WORDS[FALSE | TRUE])),
-            "integer": JsonValue(INTEGER_TEXT),
-            "number": JsonValue(NUMBER_TEXT),
+            "integer": JsonValue(integer),
+            "number": JsonValue(number),
             "string": JsonValue(text),
             "array": JsonValue(arrays=(any_array,)),
             "object": JsonValue(objects=(any_object,)),
@@ -94,7 +108,11 @@ class Builder:
     """Makes the grammar of one document."""
 
     def __init__(
-        self, document: Document, form: JsonForm, relaxing: Relaxing | None = None
+        self,
+        document: Document,
+        form: JsonForm,
+        relaxing: Relaxing | None = None,
+        caps: Caps = NO_CAPS,
     ) -> None:
         self._normalizer = Normalizer(document, relaxing)
         self._document = document
@@ -104,11 +122,14 @@ class Builder:
             self._normalizer.cannot_be_met,
             self._normalizer.followed,
         )
-        self._shared = _shared(form.escapes)
+        self._weigher = Weigher(self._normalizer)
+        self._shared = _shared(form.escapes, caps, ANY_RULE)
+        # Without caps are the items of arrays that must hold several different ones.
+        self._all_shared = (self._shared, _shared(form.escapes, NO_CAPS, UNCAPPED_ANY_RULE))
         self._rules: dict[str, Node] = {}
-        self._names: dict[PlaceKey | frozenset[PlaceKey], str] = {}
+        self._names: dict[tuple[PlaceKey | frozenset[PlaceKey], Caps], str] = {}
         self._taken: set[str] = set()
-        self._pending: list[tuple[str, Need]] = []
+        self._pending: list[tuple[str, Need, _Shared]] = []
         self._seen: set[int] = set()
 
     def grammar(self) -> Grammar:
@@ -120,24 +141,28 @@ class Builder:
         root = (self._document.root, "#", self._document.scope)
         value = self._rule((root,))
         while self._pending:
-            name, need = self._pending.pop()
+            name, need, self._shared = self._pending.pop()
             self._rules[name] = self._body(need)
+        if self._normalizer.unlisted_weights:
+            self._weigher.check_used(self._normalizer.unlisted_weights)
         node: Node = value
         body = self._rules[value.name]
         if body is _NO_VALUE:
             raise UnsatisfiableSchemaError("no JSON value is valid", value=root[0])
-        if ANY_RULE in self._taken:
-            self._rules[ANY_RULE] = self._shared.value
+        for shared in self._all_shared:
+            if shared.any_rule in self._taken:
+                self._rules[shared.any_rule] = shared.value
+        notes = (*self._normalizer.notes, *self._all_shared[0].caps.notes)
         return Grammar(
             JsonText(node, self._form),
             self._rules,
-            tuple(dict.fromkeys(self._normalizer.notes)),
+            tuple(dict.fromkeys(notes)),
             kind="json",
         )
 
     def _body(self, need: Need) -> Node:
         if len(need) > 1:
-            return self._value(self._normalizer.conjunction(need), need[0][1], 0)
+            return self._value(self._normalizer.conjunction(need), need, 0)
         return self._single(need[0], 0)
 
     def _rule(self, need: Need) -> Rule:
@@ -151,7 +176,8 @@ class Builder:
             places = map(self._normalizer.followed, need)
             need = tuple({key_of(place): place for place in places}.values())
             key = keys_of(need)
-        name = self._names.get(key)
+        caps = self._shared.caps
+        name = self._names.get((key, caps))
         if name is None:
             if len(self._names) >= MAX_RULES:
                 raise LimitError("nodes", len(self._names) + 1, MAX_RULES)
@@ -159,14 +185,14 @@ class Builder:
             if name in self._taken:
                 name = f"{name} ({len(self._taken)})"
             self._taken.add(name)
-            self._names[key] = name
-            self._pending.append((name, need))
+            self._names[key, caps] = name
+            self._pending.append((name, need, self._shared))
         return Rule(name)
 
     def _node(self, need: Need, depth: int) -> Node:
         """The value of a child."""
         if not need:
-            self._taken.add(ANY_RULE)
+            self._taken.add(self._shared.any_rule)
             return self._shared.object.additional or _NO_VALUE
         if need is NEVER:
             return _NO_VALUE
@@ -178,13 +204,13 @@ class Builder:
         """The value of a child with one schema: a node where that is cheap, else a rule."""
         schema = place[0]
         if not isinstance(schema, dict):
-            return self._value(self._normalizer.cases(place), place[1], depth)
+            return self._value(self._normalizer.cases(place), (place,), depth)
         if len(schema) == 1 or (len(schema) == 2 and "description" in schema):  # noqa: PLR2004  the usual pair
             kind = schema.get("type")
             node = self._shared.by_type.get(kind) if isinstance(kind, str) else None
             if node is not None and "type" in place[2].draft.keywords:
                 if node.scalar is None:
-                    self._taken.add(ANY_RULE)
+                    self._taken.add(self._shared.any_rule)
                 return node
         if "$schema" in schema or place[2].draft.id_keyword in schema:
             place = self._normalizer.entered(place)
@@ -196,13 +222,13 @@ class Builder:
         if depth and (depth > MAX_INLINE_DEPTH or id(schema) in self._seen):
             return self._rule((place,))
         self._seen.add(id(schema))
-        return self._value(self._normalizer.cases(place, keywords), place[1], depth)
+        return self._value(self._normalizer.cases(place, keywords), (place,), depth)
 
-    def _value(self, cases: Cases, pointer: str, depth: int) -> Node:
+    def _value(self, cases: Cases, need: Need, depth: int) -> Node:
         if cases is ANYTHING:
-            self._taken.add(ANY_RULE)
+            self._taken.add(self._shared.any_rule)
             return self._shared.value
-        scalar = self._scalar(cases)
+        scalar = self._scalar(cases, need)
         objects: tuple[JsonObject, ...] = ()
         arrays: tuple[JsonArray, ...] = ()
         if cases.objects:
@@ -212,12 +238,17 @@ class Builder:
             arrays = tuple([self._array(case, depth) for case in cases.arrays])
         if scalar is None and not objects and not arrays:
             return _NO_VALUE
-        return JsonValue(scalar, objects, arrays, pointer)
+        return JsonValue(scalar, objects, arrays, need[0][1])
 
-    def _scalar(self, cases: Cases) -> Node | None:
-        nodes: list[Node] = list(_WORDS[cases.words])
+    def _scalar(self, cases: Cases, need: Need) -> Node | None:
+        nodes: list[Node] = []
+        if self._normalizer.has_weights:
+            weights = self._weigher.of_need(need)
+            listed, cases = weighted_text(cases, weights, self._form.escapes, need[0][1])
+            nodes += () if listed is None else (listed,)
+        nodes += _WORDS[cases.words]
         for number in cases.numbers:
-            text = number_text(number)
+            text = self._shared.caps.text(number)
             assert text is not None, number  # unsupported ones were refused when read
             nodes.append(text)
         if cases.strings:
@@ -234,7 +265,7 @@ class Builder:
     def _object(self, case: ObjectCase, depth: int) -> JsonObject | None:
         """The IR of a case; None if a required property is seen to have no value."""
         if case is ANY_OBJECT:
-            self._taken.add(ANY_RULE)
+            self._taken.add(self._shared.any_rule)
             return self._shared.object
         excluded = self._obligations.excluded(case) if case.excluded else []
         if excluded:
@@ -249,7 +280,8 @@ class Builder:
                     return None
                 if additional is None or not writable(name):
                     continue
-            properties.append(Property(name, node, name in required))
+            weight = self._weigher.of_property(need)
+            properties.append(Property(name, node, name in required, weight=weight))
         return JsonObject(
             tuple(properties),
             additional,
@@ -277,7 +309,8 @@ class Builder:
             value = ways[0].value
             if value is _NO_VALUE and is_required:
                 return None
-            properties.append(Property(name, value, is_required, ways, member.absent))
+            weight = self._weigher.of_property(need)
+            properties.append(Property(name, value, is_required, ways, member.absent, weight))
         classes: list[tuple[Node | None, tuple[Way, ...]]] = []
         for key, member in obligations.of_classes(case, excluded):
             ways = self._ways(member.ways, depth)
@@ -341,41 +374,52 @@ class Builder:
 
     def _array(self, case: ArrayCase, depth: int) -> JsonArray:
         if case is ANY_ARRAY:
-            self._taken.add(ANY_RULE)
+            self._taken.add(self._shared.any_rule)
             return self._shared.array
         if case.tallies and case.unique:
             reason = "is not supported where items are counted (contains, or a complement)"
             raise UnsupportedSchemaError(
                 reason, pointer=case.pointer, keyword="uniqueItems", value=True
             )
+        longest = self._shared.caps.longest(case)
         if case.tallies:
             return JsonArray(
                 min_items=case.shortest,
-                max_items=case.longest,
+                max_items=longest,
                 pointer=case.pointer,
                 tallies=self._obligations.tallies(case),
-                ways=tuple(
-                    tuple(
-                        Way(node, bits, when_full)
-                        for need, bits, when_full in ways
-                        if (node := self._node(need, depth + 1)) is not _NO_VALUE
-                    )
-                    for ways in self._obligations.of_items(case)
-                ),
+                ways=self._ways_of_items(case, depth),
             )
-        prefix = tuple(self._node(need, depth + 1) for need in case.prefix)
-        items = None if case.items is NEVER else self._node(case.items, depth + 1)
+        outside = self._shared
+        if case.unique and case.shortest > 1:
+            self._shared = self._all_shared[1]
+        prefix = tuple(self._node(need, depth + 1) for need in case.prefix[:longest])
+        ends = case.items is NEVER or (longest is not None and longest <= len(prefix))
+        items = None if ends else self._node(case.items, depth + 1)
+        self._shared = outside
         return JsonArray(
-            prefix, items, case.shortest, case.longest, case.pointer, unique=case.unique
+            prefix, items, case.shortest, longest, case.pointer, unique=case.unique
+        )
+
+    def _ways_of_items(self, case: ArrayCase, depth: int) -> tuple[tuple[Way, ...], ...]:
+        return tuple(
+            tuple(
+                Way(node, bits, when_full)
+                for need, bits, when_full in ways
+                if (node := self._node(need, depth + 1)) is not _NO_VALUE
+            )
+            for ways in self._obligations.of_items(case)
         )
 
 
-def build(document: Document, form: JsonForm) -> Grammar:
+def build(document: Document, form: JsonForm, caps: Caps = NO_CAPS) -> Grammar:
     """The grammar of a schema document in a text form."""
-    return Builder(document, form).grammar()
+    return Builder(document, form, caps=caps).grammar()
 
 
-def build_relaxed(document: Document, form: JsonForm) -> tuple[Grammar, tuple[Relaxation, ...]]:
+def build_relaxed(
+    document: Document, form: JsonForm, caps: Caps = NO_CAPS
+) -> tuple[Grammar, tuple[Relaxation, ...]]:
     """The same without what is not supported, and what was left out.
 
     What must go is known only when all is read without what was refused so far; so the grammar
@@ -388,7 +432,7 @@ def build_relaxed(document: Document, form: JsonForm) -> tuple[Grammar, tuple[Re
     relaxing = Relaxing(document)
     for _ in range(MAX_PASSES):
         try:
-            grammar = Builder(document, form, relaxing).grammar()
+            grammar = Builder(document, form, relaxing, caps).grammar()
         except UnsupportedSchemaError as error:
             relaxing.refuse_at(error)
         except UnsatisfiableSchemaError:
