@@ -194,3 +194,17 @@ def test_too_many_kinds_of_items_at_one_place_are_a_limit() -> None:
     kinds = [{"contains": {"type": "string", "pattern": letter}} for letter in "abcdefg"]
     with pytest.raises(LimitError):
         constrain.json_schema({"allOf": kinds})
+
+
+def test_a_member_that_unsettles_a_demand_is_followed_by_another() -> None:
+    # Not two members: after the first the object may end, after a comma two more must come.
+    schema = {"type": "object", "not": {"minProperties": 2, "maxProperties": 2}}
+    grammar = constrain.json_schema(schema, whitespace="compact")
+    vocabulary = constrain.Vocabulary([bytes([i]) for i in range(256)] + [b"<end>"], [256])
+    matcher = constrain.compile(grammar, vocabulary).matcher()
+    matcher.accept_bytes(b'{"x":0')
+    assert matcher.shortest_completion() == b"}"
+    matcher.accept_bytes(b",")
+    rest = matcher.shortest_completion()
+    assert len(json.loads(b'{"x":0,' + rest)) == 3
+    assert len(rest) == len('"":0,"a":0}')

@@ -121,7 +121,13 @@ uint32_t Machine::member_cost(const ObjectSpec& spec, uint32_t object,
     const bool short_taken = arena_.used_terminal(state[kUsedNames]);
     const uint32_t n_used = arena_.used_size(state[kUsedNames]);
     const uint32_t n_taken = Program::keys_taken(spec, n_used, short_taken);
-    least = std::min(least, program_.other_cost(spec, n_taken));
+    if (spec.demands.empty()) least = std::min(least, program_.other_cost(spec, n_taken));
+    // Where one more member unsettles a demand, more must follow.
+    for (uint32_t c = 0; c < spec.others.size() && !spec.demands.empty(); ++c) {
+      const uint32_t key = add_length(spec.others[c].cost,
+                                      program_.key_growth(spec, spec.others[c], n_taken));
+      least = std::min(least, add_length(key, after_other_key(spec, state, c, n_taken == 0)));
+    }
   }
   return least;
 }
