@@ -11,6 +11,18 @@
 #define CONSTRAIN_INLINE static inline __attribute__((always_inline))
 
 namespace constrain {
+
+namespace {
+
+// Does the compiler contract a * b + c where the processor can? Not on builds for sanitizers,
+// which are hardly optimized.
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+constexpr bool kContracts = true;
+#else
+constexpr bool kContracts = false;
+#endif
+
+}  // namespace
 namespace {
 
 using Floats __attribute__((vector_size(64))) = float;
@@ -78,7 +90,7 @@ CONSTRAIN_INLINE std::uint32_t ge_bits(const Floats& x, const Floats& y) {
 CONSTRAIN_TARGET_BEGIN("avx2,fma")
 namespace avx2 {
 namespace {
-constexpr bool kFused = true;
+constexpr bool kFused = kContracts;
 constexpr Ints kLaneBit = baseline::kLaneBit;
 CONSTRAIN_INLINE std::uint32_t ge_bits(const Floats& x, const Floats& y) {
     const float* a = reinterpret_cast<const float*>(&x);
@@ -100,7 +112,7 @@ CONSTRAIN_TARGET_END
 CONSTRAIN_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl")
 namespace avx512 {
 namespace {
-constexpr bool kFused = true;
+constexpr bool kFused = kContracts;
 #define CONSTRAIN_GE_BITS(x, y)                                                                   \
     static_cast<std::uint32_t>(_mm512_cmp_ps_mask((__m512)(x), (__m512)(y), _CMP_GE_OQ))
 #define CONSTRAIN_PICK(out, bits, a, b)                                                           \
