@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from constrain.errors import SchemaError, UnsatisfiableSchemaError
+from constrain.errors import SchemaError, UnsatisfiableSchemaError, UnsupportedSchemaError
 from constrain.grammar.ir import JsonValue, Node
 from constrain.schema import json_schema
 from constrain.schema.decimals import ceiling, exact, floor, plain
@@ -293,3 +293,12 @@ def test_floor_and_ceiling_are_exact() -> None:
     assert [floor(Decimal("-0.5")), ceiling(Decimal("-0.5"))] == [-1, 0]
     assert [floor(Decimal("1.5")), ceiling(Decimal("1.5"))] == [1, 2]
     assert [floor(3), ceiling(3)] == [3, 3]
+
+
+def test_divisors_without_a_supported_common_multiple_are_refused_with_their_place() -> None:
+    # Two primes below 2^63 (Mersenne's 2^61 - 1, and 2^62 - 57); their product is above it.
+    both = {"allOf": [{"multipleOf": 2**61 - 1}, {"multipleOf": 2**62 - 57}]}
+    with pytest.raises(UnsupportedSchemaError) as caught:
+        json_schema({"properties": {"a": {"type": "number", **both}}})
+    assert (caught.value.pointer, caught.value.keyword) == ("#/properties/a", "multipleOf")
+    assert caught.value.value == (2**61 - 1) * (2**62 - 57)

@@ -7,6 +7,7 @@ Python stack. Whether a rule can be met at all is for the kernel to decide.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from typing import Final
 
@@ -249,7 +250,13 @@ class Builder:
         nodes += _WORDS[cases.words]
         for number in cases.numbers:
             text = self._shared.caps.text(number)
-            assert text is not None, number  # unsupported ones were refused when read
+            if text is None:  # divisors that are supported each, but not their common multiple
+                assert number.multiple is not None, number
+                raise UnsupportedSchemaError(
+                    "a common multiple with that many digits is not supported",
+                    pointer=need[0][1], keyword="multipleOf",
+                    value=Fraction(*number.multiple),
+                )  # fmt: skip
             nodes.append(text)
         if cases.strings:
             nodes.append(self._string(cases.strings))
