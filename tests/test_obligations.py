@@ -185,3 +185,25 @@ def test_a_class_of_keys_that_would_leave_a_demand_open_is_not_begun(
     both.check()
     both.accept(TOKENS.index(b'{"'))
     assert {TOKENS[i] for i in both.check()} == {b"a"}
+
+
+def test_a_limit_reached_in_one_array_leaves_others_as_they_were() -> None:
+    # [] is let off; an array with an item needs one of each of n kinds, in any order.
+    def array_of(n: int) -> ir.JsonValue:
+        kinds = tuple(ir.Way(value_of(frozenset("0")), 1 << i) for i in range(n))
+        tallies = (ir.Tally(1, None, under=1),) * n
+        return ir.JsonValue(arrays=(ir.JsonArray(tallies=tallies, ways=(kinds,)),))
+
+    members = (ir.Property("a", array_of(12)), ir.Property("b", array_of(2)))
+    grammar = grammar_of(ir.JsonObject(members), ir.JsonForm("compact", "any"))
+    vocabulary = constrain.Vocabulary(TOKENS, [len(TOKENS) - 1])
+    compiled = constrain.compile(grammar, vocabulary, limits=constrain.Limits(search_states=100))
+    first, second = compiled.matcher(), compiled.matcher()
+    with pytest.raises(LimitError):  # 2^11 states after the first item
+        first.accept_bytes(b'{"a":[')
+    second.accept_bytes(b'{"b":[')
+    assert second.shortest_completion() == b"]}"
+    second.accept_bytes(b"0")
+    assert second.shortest_completion() == b",0]}"
+    with pytest.raises(LimitError):
+        first.accept_bytes(b'{"a":[')

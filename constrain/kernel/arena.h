@@ -118,6 +118,7 @@ enum ObjectWord : uint32_t {
 
 // What may come next in an object with demands, by its state.
 struct MemberPlan {
+  bool is_made = false;                   // else a limit was reached while it was made
   uint32_t rest = kInfinite;              // shortest length of the members still needed
   bool may_close = false;
   std::vector<uint64_t> ways;             // by property: the ways that lead to an end, as bits

@@ -38,13 +38,16 @@ const MemberPlan& Machine::plan(const ObjectSpec& spec, const uint32_t* state) c
                               now.position, now.settled, now.n_used, now.short_taken};
   if (now.seen) words.insert(words.end(), now.seen, now.seen + bits_words(spec));
   const uint32_t id = arena_.plan_keys.intern(words.data(), words.size());
-  // The key holds the state's words: `state` itself may be moved by what is computed here.
-  if (id == arena_.plans.size()) {
+  if (id >= arena_.plans.size()) arena_.plans.resize(id + 1);
+  MemberPlan& known = arena_.plans[id];
+  if (!known.is_made) {
+    // The key holds the state's words: `state` itself may be moved by what is computed here.
     Members kept = now;
     kept.seen = now.seen ? words.data() + 6 : nullptr;
-    arena_.plans.push_back(make_plan(spec, kept, state[kMissing]));
+    known = make_plan(spec, kept, state[kMissing]);
+    known.is_made = true;
   }
-  return arena_.plans[id];
+  return known;
 }
 
 // The ways (as bits) in which one more member leaves a way to the end, and the shortest length

@@ -107,8 +107,9 @@ uint32_t Machine::tallied_rest(uint32_t array, const Words& words) const {
   Words key{array};
   key.insert(key.end(), words.begin(), words.end());
   const uint32_t id = arena_.tally_keys.intern(key.data(), key.size());
-  if (id == arena_.tally_rests.size())
-    arena_.tally_rests.push_back(program_.tallied_rest(program_.arrays[array], words));
+  if (id >= arena_.tally_rests.size()) arena_.tally_rests.resize(id + 1, kNone);
+  if (arena_.tally_rests[id] == kNone)
+    arena_.tally_rests[id] = program_.tallied_rest(program_.arrays[array], words);
   return arena_.tally_rests[id];
 }
 
