@@ -197,7 +197,9 @@ def test_a_limit_reached_in_one_array_leaves_others_as_they_were() -> None:
     members = (ir.Property("a", array_of(12)), ir.Property("b", array_of(2)))
     grammar = grammar_of(ir.JsonObject(members), ir.JsonForm("compact", "any"))
     vocabulary = constrain.Vocabulary(TOKENS, [len(TOKENS) - 1])
-    compiled = constrain.compile(grammar, vocabulary, limits=constrain.Limits(search_states=100))
+    compiled = constrain.compile(
+        grammar, vocabulary, limits=constrain.Limits(search_states=100)
+    )
     first, second = compiled.matcher(), compiled.matcher()
     with pytest.raises(LimitError):  # 2^11 states after the first item
         first.accept_bytes(b'{"a":[')
