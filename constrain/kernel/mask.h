@@ -28,7 +28,7 @@ class Masker {
   // Tokens with a bias and the bias, for weighted choices among `threads` (design: weight of the
   // best alternative still reachable minus that of the present state; natural logarithm).
   // Token kNone stands for the end of the text.
-  void biases(const Threads& threads, std::vector<std::pair<uint32_t, float>>& out);
+  void biases(const Threads& threads, Biases& out);
 
  private:
   struct Visit {
@@ -55,7 +55,6 @@ class Masker {
   bool allows(const Threads& threads, uint32_t token);
   bool first_visit(TrieId trie, const Thread& thread);
 
-  using Biases = std::vector<std::pair<uint32_t, float>>;
   struct Settled {  // a thread that follows a weighted text which has just ended
     Thread thread;
     float change;
