@@ -310,16 +310,14 @@ def test_a_draw_past_the_budget_is_weighed_by_what_fits() -> None:
     assert not within_error(validities, expected * 1.2)
 
 
-def test_weights_of_the_grammar_bend_the_draws_but_not_the_validity() -> None:
-    weights = {"x": -1.0, "na": 0.0, "true": 1.0}
-    sequences = Oracle().sequences(weights)
-    bent = {
-        tokens: p * math.exp(weights[b"".join(TOKENS[t] for t in tokens).decode()])
-        for tokens, p in sequences.items()
-    }
-    grammar = constrain.choice(weights)
+def check_bent(
+    grammar: Grammar,
+    model: ToyModel,
+    bent: dict[tuple[int, ...], float],
+    sequences: dict[tuple[int, ...], float],
+) -> None:
+    """Draws follow the bent distribution; the validity is that of the model's own."""
     compiled = constrain.compile(grammar, VOCABULARY)
-    model = Wishing(32)
     results = [
         draw(compiled.matcher(), seed, model=model, n=32, grammar=grammar)
         for seed in range(300)
@@ -329,6 +327,17 @@ def test_weights_of_the_grammar_bend_the_draws_but_not_the_validity() -> None:
     assert not follow(counts, by_text(sequences))
     validities = [result.faithful.validity for result in results if result.faithful]
     assert within_error(validities, sum(sequences.values()))
+
+
+def test_weights_of_the_grammar_bend_the_draws_but_not_the_validity() -> None:
+    weights = {"x": -1.0, "na": 0.0, "true": 1.0}
+    sequences = Oracle().sequences(weights)
+    bent = {
+        tokens: p * math.exp(weights[b"".join(TOKENS[t] for t in tokens).decode()])
+        for tokens, p in sequences.items()
+    }
+    grammar = constrain.choice(weights)
+    check_bent(grammar, Wishing(32), bent, sequences)
 
 
 def test_wishes_bend_the_draws_by_what_each_sequence_of_tokens_costs() -> None:
@@ -343,17 +352,7 @@ def test_wishes_bend_the_draws_by_what_each_sequence_of_tokens_costs() -> None:
     bent = {tokens: p * math.exp(-cost(tokens)) for tokens, p in sequences.items()}
     schema = {"enum": [text.strip('"') for text in texts]}
     grammar = constrain.json_schema(schema, "compact", wishes=Wishes(short_strings=1.0))
-    compiled = constrain.compile(grammar, VOCABULARY)
-    model = Wishing(32, wish_quoted)
-    results = [
-        draw(compiled.matcher(), seed, model=model, n=32, grammar=grammar)
-        for seed in range(300)
-    ]
-    counts = Counter(result.text for result in results)
-    assert follow(counts, by_text(bent))
-    assert not follow(counts, by_text(sequences))
-    validities = [result.faithful.validity for result in results if result.faithful]
-    assert within_error(validities, sum(sequences.values()))
+    check_bent(grammar, Wishing(32, wish_quoted), bent, sequences)
 
 
 def test_temperature_and_logit_bias_are_the_models() -> None:
