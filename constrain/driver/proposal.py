@@ -18,8 +18,9 @@ from constrain.driver.particles import Weights, log_sum, pick
 from constrain.driver.result import Step
 from constrain.errors import DecodeError, shorten
 from constrain.sampling import Sampling
+from constrain.sampling.places import Bias
 from constrain.sampling.processors import apply_temperature, log_softmax, logit_bias
-from constrain.sampling.sampler import Bias, resolve_bias
+from constrain.sampling.sampler import resolve_bias
 
 if TYPE_CHECKING:
     from constrain.driver.protocol import Logits, MaskWords
