@@ -9,6 +9,7 @@ from constrain.driver.guidance import Guidance
 from constrain.driver.model import Model, load
 from constrain.driver.result import Result
 from constrain.errors import (
+    ArgumentError,
     CalibrationError,
     ConstrainError,
     DecodeError,
@@ -30,6 +31,7 @@ from constrain.sampling import Sampler, Sampling
 from constrain.vocabulary import Vocabulary
 
 __all__ = [
+    "ArgumentError",
     "CalibrationError",
     "CompiledGrammar",
     "ConstrainError",

@@ -1,6 +1,7 @@
 """Every error the library raises on purpose.
 
 ConstrainError
+├── ArgumentError (ValueError)             an argument is out of range, or of another type
 ├── SchemaError (ValueError)               the schema is malformed
 │   ├── UnsupportedSchemaError             a keyword or value outside what is exact here
 │   └── UnsatisfiableSchemaError           no JSON value can be valid
@@ -32,6 +33,22 @@ def shorten(value: object) -> str:
 
 class ConstrainError(Exception):
     """Base of every error raised on purpose by this library."""
+
+
+class ArgumentError(ConstrainError, ValueError):
+    """An argument or a setting is out of range, of another type, or unfit beside another one.
+
+    Attributes:
+        reason: the message.
+        name: of the argument or the field, or "" where several do not go together.
+        value: what was given.
+    """
+
+    def __init__(self, reason: str, *, name: str = "", value: object = None) -> None:
+        self.reason = reason
+        self.name = name
+        self.value = value
+        super().__init__(reason)
 
 
 class SchemaError(ConstrainError, ValueError):

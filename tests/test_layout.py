@@ -25,7 +25,7 @@ MAX_FUNCTION_LINES = 60
 
 # Each row may import from its own row and from the rows above it.
 LAYERS = (
-    ("errors", "limits"),
+    ("errors", "limits", "arguments"),
     ("grammar", "vocabulary"),
     ("schema", "grammar_of"),
     ("kernel", "lowering", "expected", "automaton", "report"),

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from constrain.errors import ArgumentError
+
 Logits = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float64]
 
@@ -35,7 +37,7 @@ def log_softmax(logits: Logits) -> Probabilities:
     distribution.
 
     Raises:
-        ValueError: every logit is -inf, or there is none.
+        ArgumentError: every logit is -inf, or there is none.
 
     Source: Blanchard, Higham, Higham: Accurately computing the log-sum-exp and softmax
     functions, IMA J. Numer. Anal. 41 (2021).
@@ -47,7 +49,7 @@ def log_softmax(logits: Logits) -> Probabilities:
     top = values.max(initial=-np.inf)
     if top == -np.inf:
         message = "no logit is above -inf; there is no distribution"
-        raise ValueError(message)
+        raise ArgumentError(message, name="logits")
     if top == np.inf:
         values = np.where(values == np.inf, 0.0, -np.inf)
         top = np.float64(0.0)
@@ -76,7 +78,7 @@ def guided_logits(conditional: Logits, negative: Logits, scale: float) -> Logits
     the negative alone, nothing speaks against it, and its conditional value is taken.
 
     Raises:
-        ValueError: one of the two has no logit above -inf.
+        ArgumentError: one of the two has no logit above -inf.
 
     Source: Sanchez et al.: Stay on topic with classifier-free guidance, 2023, equation 7.
 

@@ -10,28 +10,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from constrain.errors import DecodeError, VocabularyError, shorten
+from constrain.arguments import as_int, unfit
+from constrain.errors import ArgumentError, DecodeError, VocabularyError, shorten
 from constrain.kernel import _native
 from constrain.logprobs.paths import parse_pattern
 from constrain.sampling.banned import BannedTexts
 from constrain.sampling.history import History
 from constrain.sampling.places import NO_BIAS, Bias, PlacedBiases
 from constrain.sampling.processors import mirostat_update
+from constrain.sampling.settings import Sampling
 from constrain.sampling.token_search import TokenSearch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from constrain.sampling.settings import Sampling
     from constrain.vocabulary import Vocabulary
 
 _NO_IDS: npt.NDArray[np.int32] = np.empty(0, np.int32)
 _FAILURES = {
     1: "no token is allowed: the mask is empty",
-    2: "a logit is NaN, in the model's output or after adding the bias",
+    2: "a logit is NaN, in the model's output or after biases and penalties",
     3: "every allowed token has a logit of -inf",
     4: "every token that could come would complete a banned text",
 }
+_ALL_IMPOSSIBLE = 3
+_BIASED_AWAY = (
+    "every allowed token has a logit of -inf after biases and penalties, not before: a"
+    " logit_bias of -inf never yields to a grammar; a large negative number, or banned, does"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ class Sampler:
             penalties and bans yield, as `Sampling` says.
 
     Raises:
+        ArgumentError: the seed is out of range, or the settings are no `Sampling`.
         VocabularyError: `logit_bias` has an id outside the vocabulary, or a text that is no
             single token.
 
@@ -85,14 +92,15 @@ class Sampler:
         *,
         constrained: bool = False,
     ) -> None:
+        if not isinstance(settings, Sampling):
+            raise unfit("settings", settings, "constrain.Sampling(...)")
         self.settings = settings
         self.vocabulary = vocabulary
         self.constrained = constrained
-        chosen = settings.seed if seed is None else seed
+        chosen = settings.seed if seed is None else as_int(seed)
+        if seed is not None and (chosen is None or not 0 <= chosen < 2**64):
+            raise unfit("seed", seed, "None or an int in [0, 2**64)")
         self.seed = secrets.randbits(64) if chosen is None else chosen
-        if not 0 <= self.seed < 2**64:
-            message = f"seed is {shorten(self.seed)}; expected an int in [0, 2**64)"
-            raise ValueError(message)
         # Hashed, so that the streams of seeds 1, 2, 3 … have nothing in common.
         digest = hashlib.blake2b(self.seed.to_bytes(8, "little"), digest_size=8).digest()
         self._key = int.from_bytes(digest, "little")
@@ -149,11 +157,11 @@ class Sampler:
                 DRY compares; but its bytes are part of the output, for the bans.
 
         Raises:
-            ValueError: the id is outside the vocabulary; nothing changes.
+            ArgumentError: the id is outside the vocabulary; nothing changes.
         """
         if not 0 <= token_id < self.vocabulary.n_vocab:
             message = f"token id {token_id}; expected one in [0, {self.vocabulary.n_vocab})"
-            raise ValueError(message)
+            raise ArgumentError(message, name="token_id", value=token_id)
         self._history.append(token_id, forced=forced)
         if token_id < len(self.vocabulary.tokens):
             self._placed.read(self.vocabulary.tokens[token_id])
@@ -178,8 +186,9 @@ class Sampler:
                 accepted. Bans look at what was accepted.
 
         Raises:
-            DecodeError: nothing allowed, a NaN, only logits of -inf among the allowed, or (if
-                not `constrained`) a ban on all that could come. No token is chosen and the
+            DecodeError: nothing allowed, a NaN, only logits of -inf among the allowed (of the
+                model, or by a bias of -inf, which never yields), or (if not `constrained`) a
+                ban on all that could come. No token is chosen and the
                 random stream stays where it was.
             TypeError: an array of another type or stride; it is not converted.
             ValueError: an array of another length.
@@ -208,7 +217,7 @@ class Sampler:
         )
         status, drawn = step[0], step[7]
         if status != 0:
-            raise DecodeError(_FAILURES[status])
+            raise DecodeError(_reason(status, logits, mask_words))
         self._n_drawn += int(drawn)
         sample = Sample(*step[1:7])
         if self.settings.mirostat and drawn:
@@ -296,6 +305,17 @@ def _spellings(texts: set[str]) -> Iterator[tuple[bytes, list[str]]]:
         for spelling in (text, " " + text):
             spellings.setdefault(spelling.encode(), []).append(text)
     yield from spellings.items()
+
+
+def _reason(
+    status: int, logits: npt.NDArray[np.float32], mask_words: npt.NDArray[np.uint32]
+) -> str:
+    """Why the native step chose nothing; whose doing it was, where all has become -inf."""
+    if status == _ALL_IMPOSSIBLE:
+        bits = np.unpackbits(mask_words.view(np.uint8), bitorder="little", count=len(logits))
+        if logits[bits.astype(np.bool_)].max(initial=-np.inf) > -np.inf:
+            return _BIASED_AWAY
+    return _FAILURES[status]
 
 
 def _utf8(texts: tuple[str, ...]) -> list[bytes]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 
-from constrain.errors import shorten
+from constrain.arguments import as_float, as_int, require, unfit
+from constrain.errors import ArgumentError, shorten
 from constrain.logprobs.paths import parse_pattern
 
 ORDER = (
@@ -25,21 +26,9 @@ ORDER = (
 _MAX_SEED = 2**64
 _MAX_INT = 2**63
 
-
-def _require(condition: bool, name: str, value: object, expected: str) -> None:
-    if not condition:
-        message = f"{name} is {shorten(value)}; expected {expected}"
-        raise ValueError(message)
-
-
-def _is_finite(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)  # type: ignore[arg-type]  # `number` says so
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
+MOST = 1e6
+"""The greatest number, in size, that a setting may be: far beyond any use, and its products
+with logits and counts stay finite in float32."""
 
 _NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
     "temperature": (lambda x: x >= 0, "0 (greedy) or more"),
@@ -53,13 +42,14 @@ _NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
     "xtc_threshold": (lambda x: 0 < x <= 1, "0 < xtc_threshold <= 1"),
     "mirostat_tau": (lambda x: x > 0, "more than 0"),
     "mirostat_eta": (lambda x: x > 0, "more than 0"),
-    "repeat_penalty": (lambda x: x > 0, "more than 0; 1 is off"),
-    "frequency_penalty": (lambda _: True, "a finite number"),
-    "presence_penalty": (lambda _: True, "a finite number"),
+    "repeat_penalty": (lambda x: 1e-3 <= x <= 1e3, "0.001 to 1000; 1 is off"),
+    "frequency_penalty": (lambda _: True, "a number"),
+    "presence_penalty": (lambda _: True, "a number"),
     "dry_multiplier": (lambda x: x >= 0, "0 (off) or more"),
     "dry_base": (lambda x: x >= 1, "1 or more"),
 }
 _INTEGERS: dict[str, tuple[int, str]] = {
+    "mirostat": (0, "0 (off), 1 or 2"),
     "top_k": (0, "an int, 0 (off) or more"),
     "penalty_window": (-1, "an int, -1 (all tokens) or more"),
     "dry_window": (-1, "an int, -1 (all tokens) or more"),
@@ -99,11 +89,13 @@ class Sampling:
             `mirostat_tau`. It comes last; the other steps are usually left off with it.
         mirostat_tau: the surprise aimed at, in bits a token.
         mirostat_eta: how fast it learns, in (0, 1] as a rule.
-        repeat_penalty: divides positive and multiplies other logits of tokens seen; 1 is off.
+        repeat_penalty: divides positive and multiplies other logits of tokens seen, by 0.001 to
+            1000; 1 is off.
         frequency_penalty: subtracted from a token's logit for each time it was seen.
         presence_penalty: subtracted once from the logit of each token seen.
-        penalty_window: how many of the last tokens count as seen; 0 turns penalties off, -1
-            counts all.
+        penalty_window: how many tokens count as seen: the last ones among those that penalties
+            look at, however far back these lie in the text; 0 turns penalties off, -1 counts
+            all.
         penalize_structure: whether, under a grammar, penalties and DRY also count structural
             tokens: those whose text is nothing but JSON's punctuation `{}[]":,` and white
             space. By default they do not, since a penalty on a quote or a comma breaks the
@@ -112,14 +104,17 @@ class Sampling:
             off.
         dry_base: it grows by this factor with each token of the repetition.
         dry_allowed_length: repeated sequences shorter than so many tokens are not minded.
-        dry_window: how many of the last tokens DRY compares; -1: all.
+        dry_window: how many tokens DRY compares: the last ones among those it looks at, where
+            a gap between them counts as one; -1: all.
         dry_breakers: no repetition goes on across these texts, and the tokens that hold one
             have no DRY penalty.
         logit_bias: added to logits. A key is a token id, or a text: the token whose bytes are
             exactly this text and the one that is a space and this text (`"JSON"` is `JSON` and
             ` JSON`), where the vocabulary has them; control tokens are never meant by a text.
             A text that is no single token is an error when the sampler is made, for a bias on
-            its pieces would change other words. -inf bans a token; +100 about forces it.
+            its pieces would change other words. -inf bans a token; +100 about forces it. Such a
+            ban never yields: where all that a grammar allows is banned by -inf, generation ends
+            with a DecodeError (see `banned`, which yields).
         logit_bias_at: the same for some places of a JSON text, by path: `{"$.city": {"Rome":
             1.5}, "$.items[*].name": …}`; `[*]` is any item and `.*` any member. It holds for
             tokens that begin where the value may begin, or inside of it. Biases of several
@@ -134,8 +129,10 @@ class Sampling:
             the last. `temperature` after the others gives llama.cpp's default chain.
         seed: the same seed, model and input give the same tokens; None takes one at random.
 
+    Numbers may come from numpy, and are kept as Python numbers. None may be beyond 1e6 in size.
+
     Raises:
-        ValueError: for a value out of range; it names the field.
+        ArgumentError: a value is out of range or of another type; it names the field.
     """
 
     temperature: float = 1.0
@@ -170,26 +167,19 @@ class Sampling:
     def __post_init__(self) -> None:
         """Check every field; collections are copied, so that they cannot change later."""
         for name, (holds, expected) in _NUMBERS.items():
-            value = getattr(self, name)
-            _require(_is_finite(value), name, value, "a finite number")
-            _require(holds(value), name, value, expected)
+            number = _checked_number(name, getattr(self, name))
+            require(holds(number), name, getattr(self, name), expected)
+            object.__setattr__(self, name, number)
         for name, (least, expected) in _INTEGERS.items():
-            value = getattr(self, name)
-            _require(_is_int(value) and least <= value < _MAX_INT, name, value, expected)
-        _require(
-            _is_int(self.mirostat) and self.mirostat in {0, 1, 2},
-            "mirostat",
-            self.mirostat,
-            "0 (off), 1 or 2",
-        )
+            whole = _checked_integer(name, getattr(self, name), least, _MAX_INT, expected)
+            object.__setattr__(self, name, whole)
+        require(self.mirostat <= 2, "mirostat", self.mirostat, "0 (off), 1 or 2")  # noqa: PLR2004 - its versions
+        if self.seed is not None:
+            expected = "None or an int in [0, 2**64)"
+            seed = _checked_integer("seed", self.seed, 0, _MAX_SEED, expected)
+            object.__setattr__(self, "seed", seed)
         structure = self.penalize_structure
-        _require(isinstance(structure, bool), "penalize_structure", structure, "True or False")
-        _require(
-            self.seed is None or (_is_int(self.seed) and 0 <= self.seed < _MAX_SEED),
-            "seed",
-            self.seed,
-            "None or an int in [0, 2**64)",
-        )
+        require(isinstance(structure, bool), "penalize_structure", structure, "True or False")
         object.__setattr__(self, "logit_bias", _checked_bias("logit_bias", self.logit_bias))
         object.__setattr__(self, "logit_bias_at", _checked_places(self.logit_bias_at))
         object.__setattr__(self, "banned", _texts("banned", self.banned))
@@ -249,6 +239,21 @@ class Sampling:
         return frozenset(name for name in ORDER if on[name])
 
 
+def _checked_number(name: str, value: object) -> float:
+    number = as_float(value)
+    if number is None or not math.isfinite(number):
+        raise unfit(name, value, "a finite number")
+    require(abs(number) <= MOST, name, value, "a number from -1e6 to 1e6")
+    return number
+
+
+def _checked_integer(name: str, value: object, least: int, end: int, expected: str) -> int:
+    number = as_int(value)
+    if number is None or not least <= number < end:
+        raise unfit(name, value, expected)
+    return number
+
+
 def _restored(values: dict[str, object]) -> Sampling:
     return Sampling(**values)  # type: ignore[arg-type]  # the fields of one that was checked
 
@@ -256,11 +261,11 @@ def _restored(values: dict[str, object]) -> Sampling:
 def _texts(name: str, texts: object) -> tuple[str, ...]:
     """The texts as a tuple; each is not empty and can be written as UTF-8."""
     is_list = isinstance(texts, tuple | list | set | frozenset)
-    _require(is_list, name, texts, "a tuple of texts")
+    require(is_list, name, texts, "a tuple of texts")
     chosen: list[str] = []
     for text in texts:  # type: ignore[attr-defined]  # checked above
-        _require(isinstance(text, str) and text != "", name, text, "texts that are not empty")
-        _require(_is_utf8(text), name, text, "text without lone surrogates")
+        require(isinstance(text, str) and text != "", name, text, "texts that are not empty")
+        require(_is_utf8(text), name, text, "text without lone surrogates")
         chosen.append(text)
     return tuple(sorted(chosen) if isinstance(texts, set | frozenset) else chosen)
 
@@ -274,15 +279,15 @@ def _is_utf8(text: str) -> bool:
 
 
 def _checked_order(order: object, on: frozenset[str]) -> tuple[str, ...]:
-    _require(isinstance(order, tuple | list), "order", order, "a tuple of step names")
+    require(isinstance(order, tuple | list), "order", order, "a tuple of step names")
     names: tuple[str, ...] = tuple(order)  # type: ignore[arg-type]  # checked above
     known = all(name in ORDER for name in names)
-    _require(known, "order", order, f"names among {', '.join(ORDER)}")
-    _require(len(set(names)) == len(names), "order", order, "each step once")
+    require(known, "order", order, f"names among {', '.join(ORDER)}")
+    require(len(set(names)) == len(names), "order", order, "each step once")
     missing = ", ".join(name for name in ORDER if name in on and name not in names)
-    _require(not missing, "order", order, f"every step that is on; it lacks {missing}")
+    require(not missing, "order", order, f"every step that is on; it lacks {missing}")
     last = "mirostat" not in names[:-1]
-    _require(last, "order", order, "mirostat last, for it learns from what was drawn")
+    require(last, "order", order, "mirostat last, for it learns from what was drawn")
     return names
 
 
@@ -290,28 +295,35 @@ def _checked_bias(
     field_name: str, logit_bias: Mapping[int | str, float]
 ) -> Mapping[int | str, float]:
     """A read-only copy."""
-    _require(isinstance(logit_bias, Mapping), field_name, logit_bias, "a mapping")
+    require(isinstance(logit_bias, Mapping), field_name, logit_bias, "a mapping")
+    checked: dict[int | str, float] = {}
     for key, value in logit_bias.items():
-        is_key = (isinstance(key, str) and key != "") or _is_int(key)
-        expected = "a token id or a text that is not empty"
-        _require(is_key, f"{field_name} key", key, expected)
-        is_value = _is_finite(value) or value == -math.inf
+        token = key if isinstance(key, str) else as_int(key)
+        if token is None or token == "":
+            expected = "a token id or a text that is not empty"
+            raise unfit(f"{field_name} key", key, expected)
         name = f"{field_name}[{shorten(key)}]"
-        _require(is_value, name, value, "a finite number or -inf (ban)")
-    return MappingProxyType(dict(logit_bias))
+        number = as_float(value)
+        if number is None or math.isnan(number) or number == math.inf:
+            raise unfit(name, value, "a finite number or -inf (ban)")
+        in_range = abs(number) <= MOST or number == -math.inf
+        require(in_range, name, value, "a number from -1e6 to 1e6, or -inf (ban)")
+        checked[token] = number
+    return MappingProxyType(checked)
 
 
 def _checked_places(
     places: Mapping[str, Mapping[int | str, float]],
 ) -> Mapping[str, Mapping[int | str, float]]:
     """A read-only copy, by the paths as they were given."""
-    _require(isinstance(places, Mapping), "logit_bias_at", places, "a mapping")
+    require(isinstance(places, Mapping), "logit_bias_at", places, "a mapping")
     checked = {}
     for path, bias in places.items():
-        _require(isinstance(path, str), "logit_bias_at key", path, "a path such as $.name")
+        require(isinstance(path, str), "logit_bias_at key", path, "a path such as $.name")
         try:
             parse_pattern(path)
         except ValueError as error:
-            raise ValueError(f"logit_bias_at: {error}") from None
+            message = f"logit_bias_at: {error}"
+            raise ArgumentError(message, name="logit_bias_at", value=path) from None
         checked[path] = _checked_bias(f"logit_bias_at[{shorten(path)}]", bias)
     return MappingProxyType(checked)
