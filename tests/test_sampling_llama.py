@@ -106,8 +106,9 @@ def test_temperature(temperature: float) -> None:
     ("repeat", "frequency", "presence"),
     [(1.3, 0, 0), (1, 0.4, 0), (1, 0, 0.7), (1.2, 0.1, -0.3)],
 )
-def test_penalties(repeat: float, frequency: float, presence: float) -> None:
-    logits = logits_of(2)
+@pytest.mark.parametrize("bans", [False, True])
+def test_penalties(repeat: float, frequency: float, presence: float, bans: bool) -> None:
+    logits = logits_of(2, bans=bans)
     history = np.random.default_rng(5).integers(0, 60, 100).tolist()
     theirs = llama_applied(
         logits,
@@ -119,12 +120,16 @@ def test_penalties(repeat: float, frequency: float, presence: float) -> None:
     assert_same(ours, theirs)
 
 
-def test_logit_bias() -> None:
-    logits = logits_of(3)
-    bias = (llama.llama_logit_bias * 2)()
-    (bias[0].token, bias[0].bias), (bias[1].token, bias[1].bias) = (5, 2.5), (7, -1.0)
-    theirs = llama_applied(logits, [llama.llama_sampler_init_logit_bias(N_VOCAB, 2, bias)])
-    assert_same(processors.logit_bias(logits, [5, 7], [2.5, -1.0]), theirs)
+@pytest.mark.parametrize("bans", [False, True])
+def test_logit_bias(bans: bool) -> None:
+    logits = logits_of(3, bans=bans)
+    if bans:
+        logits[7] = -np.inf
+    bias = (llama.llama_logit_bias * 3)()
+    for slot, (token_id, value) in zip(bias, [(5, 2.5), (7, -1.0), (9, -np.inf)], strict=True):
+        slot.token, slot.bias = token_id, value
+    theirs = llama_applied(logits, [llama.llama_sampler_init_logit_bias(N_VOCAB, 3, bias)])
+    assert_same(processors.logit_bias(logits, [5, 7, 9], [2.5, -1.0, -np.inf]), theirs)
 
 
 @pytest.mark.parametrize("seed", range(6))

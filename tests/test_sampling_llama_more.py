@@ -62,21 +62,24 @@ def test_xtc(seed: int, ties: bool, threshold: float) -> None:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("tau", [1.0, 3.0, 5.0])
-def test_mirostat_over_twenty_steps(seed: int, version: int, tau: float) -> None:
+@pytest.mark.parametrize("bans", INFINITIES)
+def test_mirostat_over_twenty_steps(seed: int, version: int, tau: float, bans: bool) -> None:
     """Its choice of a token is its own; what it keeps and how mu changes are compared."""
     eta = 0.3
+    left = np.arange(0, N_VOCAB, 3) if bans else np.arange(N_VOCAB)
     if version == 1:
-        theirs = llama.llama_sampler_init_mirostat(N_VOCAB, 1, tau, eta, 100)
+        theirs = llama.llama_sampler_init_mirostat(len(left), 1, tau, eta, 100)
     else:
         theirs = llama.llama_sampler_init_mirostat_v2(1, tau, eta)
     keep = processors.mirostat_1 if version == 1 else processors.mirostat_2
     mu = 2 * tau
     for i in range(20):
-        logits = logits_of(100 * seed + i)
-        data = (llama.llama_token_data * N_VOCAB)()
-        for token_id, slot in enumerate(data):
+        logits = np.full(N_VOCAB, -np.inf, np.float32)
+        logits[left] = logits_of(100 * seed + i)[left]
+        data = (llama.llama_token_data * len(left))()
+        for token_id, slot in zip(left.tolist(), data, strict=True):
             slot.id, slot.logit = token_id, logits[token_id]
-        array = llama.llama_token_data_array(data, N_VOCAB, -1, False)
+        array = llama.llama_token_data_array(data, len(left), -1, False)
         llama.llama_sampler_apply(theirs, ctypes.byref(array))
         kept = {array.data[j].id for j in range(array.size)}
         ours = keep(logits, mu)
@@ -89,8 +92,11 @@ def test_mirostat_over_twenty_steps(seed: int, version: int, tau: float) -> None
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize(("multiplier", "base", "allowed"), [(0.8, 1.75, 2), (2.0, 1.2, 1)])
 @pytest.mark.parametrize("window", [64, 15])
-def test_dry(seed: int, multiplier: float, base: float, allowed: int, window: int) -> None:
-    logits = logits_of(seed)
+@pytest.mark.parametrize("bans", INFINITIES)
+def test_dry(
+    seed: int, multiplier: float, base: float, allowed: int, window: int, bans: bool
+) -> None:
+    logits = logits_of(seed, bans=bans)
     history = np.random.default_rng(seed).integers(0, 3, 60).tolist()  # many repetitions
     theirs = llama_applied(
         logits,
@@ -99,7 +105,7 @@ def test_dry(seed: int, multiplier: float, base: float, allowed: int, window: in
     )
     past = history if window < 0 else history[-window:]
     ours = processors.dry(logits, past, multiplier, base, allowed)
-    assert window < 64 or (ours[:3] < logits[:3]).any()
+    assert window < 64 or bans or (ours[:3] < logits[:3]).any()
     assert_same(ours, theirs)
     step = Step(logits, np.ones(N_VOCAB, bool), NO_IDS, NO_VALUES, NO_IDS)
     sampling = Sampling(

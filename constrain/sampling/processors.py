@@ -10,7 +10,9 @@ ranked, the greater logit is first, and among equal logits the lower id.
 Sums are taken in float64, so a truncation may differ from llama.cpp's (float32 sums, unstable
 order among equals) where a token lies within rounding of the limit, or among equal logits.
 
-NaN is not handled here: it spreads. `Sampler` refuses it.
+Logits of +inf are equal ones that have outgrown all others: from temperature on, only they are
+left, and of equal weight. Sums and products beyond float32 become infinite. NaN is not handled
+here: it spreads (a bias of -inf on +inf makes one). `Sampler` refuses it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ Logits = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float64]
 
 _IMPOSSIBLE = np.float32(-np.inf)
+_MOST = float(np.finfo(np.float32).max)
+_COARSE = 2.0**13  # from here on float32 rounds to 2^-11 and more
 
 
 def log_softmax(logits: Logits) -> Probabilities:
@@ -102,8 +106,9 @@ def logit_bias(
     Source: llama.cpp's logit_bias sampler, OpenAI's parameter of that name.
     """
     result = np.array(logits, np.float32)
-    addends = np.asarray(values, np.float32)
-    np.add.at(result, np.asarray(token_ids, np.int64), addends)
+    with np.errstate(over="ignore", invalid="ignore"):
+        addends = np.asarray(values, np.float32)
+        np.add.at(result, np.asarray(token_ids, np.int64), addends)
     return result
 
 
@@ -119,7 +124,8 @@ def repetition_penalty(
     seen = np.unique(np.asarray(history, np.int64))
     values = result[seen]
     factor = np.float32(penalty)
-    result[seen] = np.where(values <= 0, values * factor, values / factor)
+    with np.errstate(over="ignore"):
+        result[seen] = np.where(values <= 0, values * factor, values / factor)
     return result
 
 
@@ -136,7 +142,8 @@ def frequency_presence_penalty(
     """
     result = np.array(logits, np.float32)
     seen, counts = np.unique(np.asarray(history, np.int64), return_counts=True)
-    result[seen] -= counts.astype(np.float32) * np.float32(frequency) + np.float32(presence)
+    with np.errstate(over="ignore"):
+        result[seen] -= counts.astype(np.float32) * np.float32(frequency) + np.float32(presence)
     return result
 
 
@@ -148,17 +155,28 @@ def apply_mask(logits: Logits, mask: npt.NDArray[np.bool_]) -> Logits:
 def apply_temperature(logits: Logits, temperature: float) -> Logits:
     """`x / temperature`; at 0 only the greatest logit stays (of equals the lowest id).
 
-    Values beyond float32 become infinite. Source: Ackley, Hinton, Sejnowski: A learning
-    algorithm for Boltzmann machines, 1985; llama.cpp's temp sampler for 0.
+    Where the greatest quotient is so large that float32 would round away what sets its
+    neighbours apart (8192 and more), the greatest logit m is taken off first, `(x - m) /
+    temperature`: that changes no probability, so any temperature above 0 may be as small as
+    float64 allows.
+
+    Source: Ackley, Hinton, Sejnowski: A learning algorithm for Boltzmann machines, 1985;
+    llama.cpp's temp sampler for 0.
+
+    >>> apply_temperature(np.array([10, 5, 10], np.float32), 1e-40).tolist()
+    [0.0, -inf, 0.0]
     """
     values = np.asarray(logits, np.float32)
+    greatest = values.max(initial=_IMPOSSIBLE)
     if temperature == 0:
-        result = np.full_like(values, _IMPOSSIBLE)
-        best = int(values.argmax())
-        result[best] = values[best]
-        return result
+        return _keep(values, values.argmax(keepdims=True))
+    if np.isinf(greatest):
+        return np.where(values == greatest, values, _IMPOSSIBLE)
+    wide = values.astype(np.float64)
+    if abs(float(greatest)) >= _COARSE * temperature:
+        wide -= float(greatest)
     with np.errstate(over="ignore"):
-        return (values.astype(np.float64) / temperature).astype(np.float32)
+        return (wide / temperature).astype(np.float32)
 
 
 def top_k(logits: Logits, k: int) -> Logits:
@@ -238,12 +256,15 @@ def top_n_sigma(logits: Logits, n: float) -> Logits:
     """Keeps `x_i >= m - n * s`, s the standard deviation of the logits that are not -inf.
 
     The deviation is that of the population (divided by the number of logits). Off for n <= 0.
+    Where m is +inf only such logits are kept.
     Source: Tang et al.: Top-nσ: not all logits are you need, 2024, algorithm 1.
     """
     values = np.asarray(logits, np.float64)
     if n <= 0:
         return np.array(logits, np.float32)
-    least = values.max() - n * values[values > -np.inf].std()
+    greatest = values.max(initial=-np.inf)
+    finite = np.isfinite(greatest)
+    least = greatest - n * values[values > -np.inf].std() if finite else greatest
     return np.where(values >= least, values, -np.inf).astype(np.float32)
 
 
@@ -322,6 +343,8 @@ def dry(
 ) -> Logits:
     """`x - multiplier * base^(n - allowed_length)` for tokens that would go on a repetition.
 
+    What is taken off is at most the greatest float32.
+
     A token that came before goes on a repetition of length n if the n tokens before it there
     equal the last n of `history`; n is the greatest such number, at most `since_break`, and
     counts if it is at least `allowed_length`. A negative id in `history` equals nothing.
@@ -334,7 +357,8 @@ def dry(
         allowed_length: tokens.
         since_break: how many of the last tokens come after the last breaker; None: all.
 
-    Source: p-e-w: DRY, text-generation-webui pull request 5677, 2024; llama.cpp's dry sampler.
+    Source: p-e-w: DRY, text-generation-webui pull request 5677, 2024; llama.cpp's dry sampler,
+    which caps the power alone.
     """
     result = np.array(logits, np.float32)
     tokens = [int(token_id) for token_id in history]
@@ -347,7 +371,9 @@ def dry(
         if n >= allowed_length and tokens[place] >= 0:
             longest[tokens[place]] = max(n, longest.get(tokens[place], 0))
     for token_id, n in longest.items():
-        result[token_id] -= np.float32(multiplier * base ** (n - allowed_length))
+        penalty = np.float32(_capped(multiplier, base, n - allowed_length))
+        with np.errstate(over="ignore"):
+            result[token_id] -= penalty
     return result
 
 
@@ -383,6 +409,14 @@ def _mirostat_k(exponent: float, n: int, mu: float) -> int:
         return max(1, min(n, math.floor(math.pow(share * 2**mu, power))))
     except OverflowError:
         return n
+
+
+def _capped(multiplier: float, base: float, exponent: int) -> float:
+    """`multiplier * base^exponent`, at most what float32 can hold."""
+    try:
+        return min(multiplier * base**exponent, _MOST)
+    except OverflowError:
+        return _MOST
 
 
 def _common_end(a: Sequence[int], b: Sequence[int]) -> int:
