@@ -38,8 +38,8 @@ def as_float(value: object) -> float | None:
         return None
     try:
         return float(value)
-    except OverflowError:  # an int or a fraction beyond all floats
-        return math.inf if value > 0 else -math.inf
+    except OverflowError:  # an int or a fraction beyond all floats, of either sign
+        return math.inf
 
 
 def as_int(value: object) -> int | None:

@@ -133,9 +133,7 @@ def test_a_dynamic_temperature_may_come_near_zero() -> None:
     # One token has all but e^-25: the flatness to the fifth power is about 1e-50.
     hot = processors.dynamic_temperature(array([30, 5, -5]), 1.0, 1.0, 5)
     assert processors.softmax(hot).tolist() == [1, 0, 0]
-    settings = Sampling(
-        dynamic_temperature_range=1.0, dynamic_temperature_exponent=5.0, seed=1
-    )
+    settings = Sampling(dynamic_temperature_range=1.0, dynamic_temperature_exponent=5.0, seed=1)
     assert_native_draws([30, 5, -5], settings, [])
 
 
@@ -182,12 +180,11 @@ def test_dry_takes_off_no_more_than_the_greatest_float() -> None:
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_what_llama_cpp_makes_of_infinite_logits(row: list[float]) -> None:
     """Of the samplers that take no exponentials; in the others its sums are NaN."""
-    from llama_cpp import llama_cpp as llama
-
-    from tests.test_sampling_llama import llama_applied
+    from tests.test_sampling_llama import llama, llama_applied
 
     bias = (llama.llama_logit_bias * 1)()
-    bias[0].token, bias[0].bias = 1, -2.0
+    for slot in bias:
+        slot.token, slot.bias = 1, -2.0
     history = [1, 1, 4, 1, 1]
     logits = array(row)
     penalized = processors.repetition_penalty(logits, history, 1.5)
@@ -216,9 +213,7 @@ def test_what_llama_cpp_makes_of_infinite_logits(row: list[float]) -> None:
 
 @NEEDS_LLAMA
 def test_the_longest_dry_penalty_leaves_what_llama_cpps_leaves() -> None:
-    from llama_cpp import llama_cpp as llama
-
-    from tests.test_sampling_llama import llama_applied
+    from tests.test_sampling_llama import llama, llama_applied
 
     logits, history = array([1, 2, 0.5]), [1] * 400
     sampler = llama.llama_sampler_init_dry(None, 0.8, 1.75, 2, 400, None, 0)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import pickle
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
-from constrain.errors import VocabularyError
+from constrain.errors import ArgumentError, DecodeError, VocabularyError
 from constrain.sampling import Sampler, Sampling
 from constrain.sampling.sampler import resolve_bias
 from constrain.vocabulary import Vocabulary
@@ -67,17 +69,120 @@ VOCABULARY = Vocabulary([b"JSON", b" JSON", b"JS", b"ON", b"x", b"x", b"<end>"],
         ("logit_bias", {1.5: 1.0}),
         ("logit_bias", {1: math.inf}),
         ("logit_bias", {1: math.nan}),
+        ("logit_bias", {1: 1e39}),
+        ("logit_bias", {1: -1.1e6}),
+        ("logit_bias", {3: 10**400}),
+        ("logit_bias", {True: 1.0}),
+        ("logit_bias", {1: "1"}),
+        ("temperature", 10**400),
+        ("temperature", Fraction(10) ** 400),
+        ("temperature", 1.1e6),
+        ("repeat_penalty", 1001.0),
+        ("repeat_penalty", 0.0009),
+        ("frequency_penalty", 1e38),
+        ("presence_penalty", -1.1e6),
+        ("mirostat_tau", 1e300),
+        ("mirostat_eta", 1e300),
+        ("dry_multiplier", 1e39),
+        ("top_k", np.float32(3)),
+        ("top_k", np.True_),
+        ("top_k", np.array([1, 2])),
+        ("temperature", np.array([1.0, 2.0])),
+        ("temperature", np.True_),
+        ("temperature", None),
+        ("seed", np.int64(-1)),
     ],
 )
 def test_value_out_of_range_is_an_error_that_names_the_field(name: str, value: object) -> None:
     wrong: dict[str, Any] = {name: value}
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ArgumentError, match=name) as caught:
         Sampling(**wrong)
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.name.startswith(name)
+
+
+def test_numbers_of_other_libraries_become_python_numbers() -> None:
+    biased = np.flatnonzero([False, True, True]).astype(np.int32)
+    given: dict[str, Any] = {
+        "temperature": np.float32(0.75),
+        "top_p": Fraction(1, 2),
+        "min_p": np.float16(0.5),
+        "top_k": np.int64(40),
+        "penalty_window": np.int8(-1),
+        "seed": np.uint64(2**64 - 1),
+        "logit_bias": {token_id: np.float32(1.5) for token_id in biased},
+        "logit_bias_at": {"$.a": {np.int64(3): np.float64(-math.inf)}},
+    }
+    settings = Sampling(**given)
+    same = Sampling(
+        temperature=0.75,
+        top_p=0.5,
+        min_p=0.5,
+        top_k=40,
+        penalty_window=-1,
+        seed=2**64 - 1,
+        logit_bias={1: 1.5, 2: 1.5},
+        logit_bias_at={"$.a": {3: -math.inf}},
+    )
+    assert settings == same
+    assert repr(settings) == repr(same)
+    assert {type(key) for key in settings.logit_bias} == {int}
+    assert {type(value) for value in settings.logit_bias.values()} == {float}
+    seed: Any = np.int64(7)
+    assert Sampler(settings, VOCABULARY, seed).seed == 7
+
+
+def sampled(settings: Sampling, logits: list[float], *seen: int) -> int:
+    """The token drawn after some others, all of the vocabulary allowed."""
+    sampler = Sampler(settings, VOCABULARY, 1)
+    for token_id in seen:
+        sampler.accept(token_id)
+    row = np.array(logits, np.float32)
+    return sampler.sample(row, np.array([2**7 - 1], np.uint32)).token_id
+
+
+def test_the_greatest_penalties_leave_a_distribution() -> None:
+    # Logits of -1e9 times 1 000, less 2^16 times 1e6, are far within float32.
+    settings = Sampling(
+        temperature=0,
+        repeat_penalty=1e3,
+        frequency_penalty=1e6,
+        presence_penalty=1e6,
+        penalty_window=-1,
+        logit_bias={0: -1e6},
+    )
+    seen = [*range(7), *[3] * 2**16]
+    # Of equal logits all but the biased 0 and the often seen 3 are still equal.
+    assert sampled(settings, [-1e9] * 7, *seen) == 1
+    assert sampled(settings, [0.0] * 7, *seen) == 1
+
+
+def test_a_bias_that_bans_all_is_named_where_the_model_did_not() -> None:
+    banned = Sampling(logit_bias=dict.fromkeys(range(7), -math.inf))
+    with pytest.raises(DecodeError, match=r"after biases .* logit_bias of -inf never yields"):
+        sampled(banned, [0.0] * 7)
+    for settings in (banned, Sampling()):
+        with pytest.raises(DecodeError, match=r"has a logit of -inf$"):
+            sampled(settings, [-math.inf] * 7)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, True, "1"])
+def test_a_sampler_refuses_what_is_no_seed(seed: Any) -> None:
+    with pytest.raises(ArgumentError, match="seed is"):
+        Sampler(Sampling(), VOCABULARY, seed)
+
+
+def test_a_sampler_refuses_what_is_no_sampling() -> None:
+    wrong: Any = {"temperature": 0}
+    with pytest.raises(ArgumentError, match=r"settings is .*expected constrain\.Sampling"):
+        Sampler(wrong, VOCABULARY)
 
 
 def test_limits_of_the_ranges_are_taken() -> None:
     Sampling(temperature=0, top_k=0, top_p=1, min_p=1, typical_p=1, penalty_window=-1, seed=0)
     Sampling(top_p=1e-9, logit_bias={0: -math.inf}, seed=2**64 - 1)
+    Sampling(temperature=1e6, repeat_penalty=1000, frequency_penalty=-1e6, logit_bias={1: 1e6})
+    Sampling(repeat_penalty=0.001, temperature=1e-300)
 
 
 def test_order_has_every_step_that_is_on_and_mirostat_last() -> None:

@@ -169,7 +169,7 @@ def apply_temperature(logits: Logits, temperature: float) -> Logits:
     values = np.asarray(logits, np.float32)
     greatest = values.max(initial=_IMPOSSIBLE)
     if temperature == 0:
-        return _keep(values, values.argmax(keepdims=True))
+        return _keep(values, _ranked(-values.astype(np.float64))[:1])
     if np.isinf(greatest):
         return np.where(values == greatest, values, _IMPOSSIBLE)
     wide = values.astype(np.float64)

@@ -25,6 +25,7 @@ ORDER = (
 
 _MAX_SEED = 2**64
 _MAX_INT = 2**63
+_MOST_REPEAT = 1e3
 
 MOST = 1e6
 """The greatest number, in size, that a setting may be: far beyond any use, and its products
@@ -42,7 +43,10 @@ _NUMBERS: dict[str, tuple[Callable[[float], bool], str]] = {
     "xtc_threshold": (lambda x: 0 < x <= 1, "0 < xtc_threshold <= 1"),
     "mirostat_tau": (lambda x: x > 0, "more than 0"),
     "mirostat_eta": (lambda x: x > 0, "more than 0"),
-    "repeat_penalty": (lambda x: 1e-3 <= x <= 1e3, "0.001 to 1000; 1 is off"),
+    "repeat_penalty": (
+        lambda x: 1 / _MOST_REPEAT <= x <= _MOST_REPEAT,
+        "0.001 to 1000; 1 is off",
+    ),
     "frequency_penalty": (lambda _: True, "a number"),
     "presence_penalty": (lambda _: True, "a number"),
     "dry_multiplier": (lambda x: x >= 0, "0 (off) or more"),
