@@ -56,13 +56,14 @@ def as_int(value: object) -> int | None:
         return None
 
 
-def integer(name: str, value: object, least: int) -> int:
-    """An integer of at least `least`.
+def integer(name: str, value: object, least: int, most: int | None = None) -> int:
+    """An integer of at least `least` and at most `most`.
 
     Raises:
         ArgumentError: it is none.
     """
     found = as_int(value)
-    if found is not None and found >= least:
-        return found
-    raise unfit(name, value, f"an int, at least {least}")
+    if found is None or found < least:
+        raise unfit(name, value, f"an int, at least {least}")
+    require(most is None or found <= most, name, value, f"at most {most}")
+    return found

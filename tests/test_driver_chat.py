@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from constrain.driver.chat import ChatTemplate
-from constrain.errors import DecodeError
+from constrain.errors import ArgumentError, DecodeError
 
 CHATML = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' "
@@ -103,5 +103,5 @@ def test_a_broken_template_is_an_error() -> None:
     ],
 )
 def test_malformed_messages_are_named(messages: Any, found: str) -> None:
-    with pytest.raises(DecodeError, match=found):
+    with pytest.raises(ArgumentError, match=found):
         parts(messages)

@@ -12,7 +12,13 @@ from pydantic import BaseModel
 
 import constrain
 from constrain.driver.model import Model, load
-from constrain.errors import DecodeError, GrammarError, LimitError, VocabularyError
+from constrain.errors import (
+    ArgumentError,
+    DecodeError,
+    GrammarError,
+    LimitError,
+    VocabularyError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,9 +204,10 @@ def test_a_grammar_compiled_for_another_vocabulary_is_refused(model: Model) -> N
 
 @pytest.mark.parametrize("n", ["n_ctx", "n_batch", "n_threads", "n_seq_max"])
 def test_numbers_out_of_range_are_refused(n: str) -> None:
-    options: Any = {n: 0}
-    with pytest.raises(DecodeError, match=n):
-        load(**options)
+    for wrong in (0, -1, 1.5, True, "8", 2**31):
+        options: Any = {n: wrong}
+        with pytest.raises(ArgumentError, match=f"{n} is "):
+            load(**options)
 
 
 def test_a_closed_model_says_so() -> None:

@@ -25,7 +25,7 @@ from constrain.driver.forced import CanonicalTokenizer
 from constrain.driver.loop import Loop
 from constrain.driver.proposal import TargetModel
 from constrain.driver.sequence import Output, Request
-from constrain.errors import DecodeError, LimitError
+from constrain.errors import ArgumentError, DecodeError, LimitError
 from constrain.sampling import Sampler, Sampling
 from constrain.vocabulary import Vocabulary
 from tests.toy_model import CONTROL, END, TOKENS, ListMatcher, ToyModel, tokenize
@@ -147,6 +147,7 @@ def draw(
     max_tokens: int = 50,
     sampling: Sampling | None = None,
     grammar: Grammar = ANY,
+    top_logprobs: int = 0,
 ) -> Result:
     request = FaithfulRequest(
         prompt=PROMPT,
@@ -156,6 +157,7 @@ def draw(
         n_particles=n,
         max_tokens=max_tokens,
         seed=seed,
+        top_logprobs=top_logprobs,
     )
     return run(SequenceCache(model), request)
 
@@ -375,9 +377,8 @@ def test_the_account_of_a_draw_agrees_with_itself() -> None:
     account = result.faithful
     assert account is not None
     assert sum(p.weight for p in account.particles) == pytest.approx(1)
-    assert account.effective_sample_size == pytest.approx(
-        1 / sum(p.weight**2 for p in account.particles)
-    )
+    # Equal to it where nothing was drawn anew; else less, for sums have greater squares.
+    assert account.effective_sample_size <= 1 / sum(p.weight**2 for p in account.particles)
     assert account.validity == pytest.approx(
         sum(math.exp(p.log_weight) for p in account.particles) / 16
     )
@@ -394,6 +395,65 @@ def test_the_account_of_a_draw_agrees_with_itself() -> None:
         )
         assert not step.forced
         held.append(step.token_id)
+
+
+def wish_trap(held: tuple[int, ...]) -> dict[int, float]:
+    """Wants t or x, and after t only to end, which is no text; after x na, and to end."""
+    ids = {name: TOKENS.index(name) for name in (b"t", b"x", b"na")}
+    if held == tuple(PROMPT):
+        return {ids[b"t"]: 64.0, ids[b"x"]: 60.0}
+    return {END: 400.0} if held[-1] != ids[b"x"] else {ids[b"na"]: 60.0}
+
+
+def test_the_effective_sample_size_counts_ancestors_after_drawing_anew() -> None:
+    # All weight is with the k of 12 particles that took x; the validity is P(t or x) k / 12 to
+    # e^-40, and P(t or x) is 1. From fewer than 6 all 12 are drawn anew, and each of the k has
+    # 12 / k copies, rounded down or up: 12 % k of them have one more.
+    model = Wishing(12, wish_trap)
+    seen = set()
+    for seed in range(60):
+        account = draw(ListMatcher(["t!", "xna"]), seed, model=model, n=12).faithful
+        assert account is not None
+        k = round(account.validity * 12)
+        if k == 0:
+            continue
+        seen.add(k)
+        assert account.validity == pytest.approx(k / 12, rel=1e-9)
+        copies = [12 // k + (i < 12 % k) for i in range(k)] if k < 6 else [1] * k
+        expected = sum(copies) ** 2 / sum(n**2 for n in copies)
+        assert account.effective_sample_size == pytest.approx(expected)
+        assert account.n_resampled == (k < 6)
+    assert seen >= {1, 2, 3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("budget", [50, 3])
+def test_steps_are_measured_where_they_were_drawn(budget: int) -> None:
+    model = Wishing(8, wish_long)
+    matcher = ListMatcher(LONG)
+    results = [
+        draw(matcher, seed, model=model, n=8, max_tokens=budget, top_logprobs=3)
+        for seed in range(20)
+    ]
+    assert any(result.shortened for result in results) == (budget == 3)
+    for result in results:
+        assert result.timings.measure_s > 0
+        assert result.end is not None
+        held: list[int] = []
+        for step in (*result.steps, result.end):
+            row = Oracle(wish_long).row(held)
+            assert step.entropy == pytest.approx(-(row * np.log(row)).sum(), abs=1e-5)
+            likeliest = set(np.argsort(-row)[:3].tolist())
+            assert {other.token_id for other in step.alternatives} >= likeliest
+            for other in step.alternatives:
+                assert other.logprob == pytest.approx(math.log(row[other.token_id]), abs=1e-4)
+            masked = [a for a in step.alternatives if a.allowed]
+            assert len(masked) == min(3, step.n_allowed)
+            for other in masked:
+                if other.token_id == step.token_id:
+                    assert other.masked_logprob == pytest.approx(step.masked_logprob, abs=1e-4)
+            held.append(step.token_id)
+    unmeasured = draw(matcher, 0, model=model, n=8)
+    assert all(step.alternatives == () for step in unmeasured.steps)
 
 
 def test_equal_beginnings_are_evaluated_once() -> None:
@@ -460,5 +520,6 @@ def test_a_budget_or_context_that_holds_no_output_is_an_error_before_any_call() 
 def test_settings_that_leave_no_distribution_to_condition_are_refused(
     sampling: Sampling, named: str
 ) -> None:
-    with pytest.raises(DecodeError, match=named):
+    with pytest.raises(ArgumentError, match=named) as caught:
         TargetModel.of(sampling, VOCABULARY)
+    assert caught.value.name == named

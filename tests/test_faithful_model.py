@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from constrain.driver.files import default_model
 from constrain.driver.guidance import Guidance
 from constrain.driver.llama import ContextOptions, LlamaContext, LlamaWeights
 from constrain.driver.protocol import Piece
-from constrain.errors import DecodeError, LimitError
+from constrain.errors import ArgumentError, LimitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,9 @@ def test_a_record_is_valid_and_its_figures_agree(model: constrain.Model) -> None
         assert result.tokens in {particle.tokens for particle in account.particles}
         assert account.log_validity < 0
         assert 0 < result.confidence("$.ok") <= 1
-        assert 1 <= account.effective_sample_size <= 6
+        squares = sum(particle.weight**2 for particle in account.particles)
+        assert 1 <= account.effective_sample_size <= 1 / squares + 1e-9
+        assert all(step.entropy is not None and step.alternatives for step in result.steps)
         for particle in account.particles:
             assert set(json.loads(particle.text)) == {"name", "ok"}
             assert len(particle.tokens) <= 24
@@ -118,18 +120,50 @@ def test_the_context_grows_with_the_particles_and_the_model_stays_usable(
     assert model.generate(QUESTION, grammar).text in TEXTS
     with pytest.raises(LimitError, match="particles"):
         model.generate(QUESTION, grammar, faithful=257)
-    with pytest.raises(DecodeError, match="at least 1 particle"):
-        model.generate(QUESTION, grammar, faithful=0)
+    for wrong in (0, 2.5, True, "8"):
+        options: Any = {"faithful": wrong}
+        with pytest.raises(ArgumentError, match=r"faithful is .*expected an int, at least 1"):
+            model.generate(QUESTION, grammar, **options)
 
 
 def test_what_has_no_condition_or_another_distribution_is_refused(
     model: constrain.Model,
 ) -> None:
     grammar = constrain.choice(TEXTS)
-    with pytest.raises(DecodeError, match="needs a grammar"):
+    with pytest.raises(ArgumentError, match="needs a grammar"):
         model.generate(QUESTION, faithful=2)
-    with pytest.raises(DecodeError, match="no stop nor guidance"):
+    with pytest.raises(ArgumentError, match="no stop nor guidance"):
         model.generate(QUESTION, grammar, faithful=2, guidance=Guidance())
     greedy = constrain.Sampling(temperature=0)
-    with pytest.raises(DecodeError, match="temperature"):
+    with pytest.raises(ArgumentError, match="temperature"):
         model.generate(QUESTION, grammar, faithful=2, sampling=greedy)
+
+
+def test_one_surviving_beginning_counts_as_one(model: constrain.Model) -> None:
+    # Nothing in the prompt asks for such a plate: by far most beginnings lose their weight, and
+    # the 8 sequences at the end are one, copied.
+    plate = constrain.regex(r" [a-z]{3}[0-9]{2} [A-Z]{2}\.")
+    for seed in range(2):
+        result = model.generate(
+            "The plate number is",
+            plate,
+            sampling=constrain.Sampling(seed=seed),
+            faithful=8,
+            max_tokens=12,
+        )
+        account = result.faithful
+        assert account is not None
+        assert len({particle.tokens for particle in account.particles}) == 1
+        assert account.n_resampled > 1
+        assert account.effective_sample_size < 1.5
+
+
+def test_alternatives_are_those_of_every_drawn_step(model: constrain.Model) -> None:
+    sampling = constrain.Sampling(seed=2)
+    for n in (0, 3):
+        result = model.generate(
+            "A record: ", RECORD, sampling=sampling, max_tokens=24, faithful=4, top_logprobs=n
+        )
+        assert all((step.entropy is None) == (n == 0) for step in result.steps)
+        sides = [sum(a.allowed for a in step.alternatives) for step in result.steps]
+        assert max(sides) == n

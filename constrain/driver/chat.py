@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
-from constrain.errors import DecodeError, shorten
+from constrain.errors import ArgumentError, DecodeError, shorten
 
 Message = Mapping[str, Any]
 
@@ -56,12 +56,13 @@ class ChatTemplate:
                 token becomes that token.
 
         Raises:
-            DecodeError: a message is malformed, or the template refuses the conversation.
+            ArgumentError: a message is malformed, or there is none.
+            DecodeError: the template refuses the conversation.
         """
         marks: list[str] = []
         checked = [self._marked(_checked(m, i), marks) for i, m in enumerate(messages)]
         if not checked:
-            raise DecodeError(
+            raise ArgumentError(
                 'no messages: pass at least one, such as {"role": "user", "content": "…"}'
             )
         text = self._render(
@@ -91,7 +92,7 @@ class ChatTemplate:
 
     def _marked_text(self, text: str, marks: list[str]) -> str:
         if _OPEN in text or _CLOSE in text:
-            raise DecodeError(f"a message holds U+10FFF0 or U+10FFF1: {shorten(text)}")
+            raise ArgumentError(f"a message holds U+10FFF0 or U+10FFF1: {shorten(text)}")
         if not self._control_texts:
             return text
 
@@ -122,16 +123,16 @@ class ChatTemplate:
 def _checked(message: object, index: int) -> Message:
     """The message, if it is one."""
     if not isinstance(message, Mapping):
-        raise DecodeError(
+        raise ArgumentError(
             f"message {index} is {shorten(message)}; expected a dict with 'role' and 'content'"
         )
     for key in ("role", "content"):
         if not isinstance(message.get(key), str):
-            raise DecodeError(
+            raise ArgumentError(
                 f"message {index} has {key} {shorten(message.get(key))}; expected a text"
             )
     if not re.fullmatch(r"[A-Za-z0-9_-]+", message["role"]):
-        raise DecodeError(
+        raise ArgumentError(
             f"message {index} has role {shorten(message['role'])}; expected "
             "a word such as 'user'"
         )

@@ -31,13 +31,21 @@ probability p the expected weight given to it is then
 m (p/m) (r + (1 - r) r/(1+r)) + m (1 - r) (p/f) r/(1+r) = p [r + (1-r)(1+r)/(1+r)] = p,
 which is what sequential Monte Carlo asks for (a properly weighted draw).
 
+**How much a draw tells.** Drawing anew makes copies: where all particles descend from one of
+those at the beginning, they are one draw of what stands before the last of these copies was
+made, however equal their weights are by then. So the effective sample size that is reported
+adds up the weights by ancestor; it is what estimates the error of such estimates from a single
+run (Lee and Whiteley, below).
+
 Particles with equal tokens are evaluated once, so a stretch without choices costs as much as
 one sequence.
 
 Sources: Loula et al.: Syntactic and semantic control of large language models via sequential
 Monte Carlo, ICLR 2025 (the method); Lipkin et al.: Fast controlled generation from language
 models with adaptive weighted rejection sampling, COLM 2025 (weights from rejected draws);
-Naesseth, Lindsten, Schoen: Elements of sequential Monte Carlo, 2019, section 2 (unbiasedness).
+Naesseth, Lindsten, Schoen: Elements of sequential Monte Carlo, 2019, section 2 (unbiasedness);
+Lee, Whiteley: Variance estimation in the particle filter, Biometrika 105 (2018), section 3.1
+(weights by ancestor).
 """
 
 from __future__ import annotations
@@ -52,6 +60,7 @@ import numpy as np
 from constrain.driver.particles import (
     Faithful,
     Particle,
+    effective_ancestors,
     effective_sample_size,
     log_sum,
     normalized,
@@ -90,6 +99,8 @@ class FaithfulRequest:
         n_particles: N; at most the model's sequences.
         max_tokens: budget for the output, the end token not counted.
         seed: of all random numbers; None takes one at random.
+        top_logprobs: alternatives to note at each step, on each side of the mask; 0: neither
+            alternatives nor entropies.
     """
 
     prompt: Sequence[int]
@@ -99,6 +110,7 @@ class FaithfulRequest:
     n_particles: int
     max_tokens: int
     seed: int | None
+    top_logprobs: int = 0
 
 
 def budget_of(request: FaithfulRequest, vocabulary: Vocabulary, n_ctx: int) -> int:
@@ -107,14 +119,8 @@ def budget_of(request: FaithfulRequest, vocabulary: Vocabulary, n_ctx: int) -> i
     Raises:
         LimitError: there are too many particles, the prompt leaves no room in the context, or
             the budget cannot hold the shortest output the grammar allows.
-        DecodeError: there is no particle or no budget, or the model has no end token, without
-            which no output is whole.
+        DecodeError: the model has no end token, without which no output is whole.
     """
-    if request.n_particles < 1 or request.max_tokens < 0:
-        raise DecodeError(
-            f"faithful is {request.n_particles} and max_tokens {request.max_tokens}; expected "
-            "at least 1 particle and 0 tokens"
-        )
     if request.n_particles > MAX_PARTICLES:
         raise LimitError("particles (faithful)", request.n_particles, MAX_PARTICLES)
     if not vocabulary.end_ids:
@@ -180,6 +186,7 @@ class _Clock:
     decode_s: float = 0.0
     mask_s: float = 0.0
     sample_s: float = 0.0
+    measure_s: float = 0.0
 
 
 class FaithfulSampler:
@@ -210,6 +217,7 @@ class FaithfulSampler:
         self._free: list[int] = []
         self._particles: list[_Branch] = []
         self._log_weights: Weights = np.zeros(request.n_particles)
+        self._ancestors = np.arange(request.n_particles)  # at the beginning, of each particle
         self._n_resampled = 0
 
     def run(self) -> Result:
@@ -222,12 +230,12 @@ class FaithfulSampler:
         rows = self._read_prompt()
         while rows:
             started = perf_counter()
-            masked_before = self._clock.mask_s
+            elsewhere = self._clock.mask_s + self._clock.measure_s
             proposals = {branch: self._propose(branch, row) for branch, row in rows.items()}
             self._weigh(proposals)
             children = self._draw(proposals)
-            spent = perf_counter() - started
-            self._clock.sample_s += spent - (self._clock.mask_s - masked_before)
+            elsewhere = self._clock.mask_s + self._clock.measure_s - elsewhere
+            self._clock.sample_s += perf_counter() - started - elsewhere
             rows = self._decode(children)
         return self._result()
 
@@ -273,6 +281,7 @@ class FaithfulSampler:
         if dead or effective_sample_size(self._log_weights) < enough:
             ancestors = systematic(self._log_weights, self._rng.random())
             self._particles = [self._particles[i] for i in ancestors]
+            self._ancestors = self._ancestors[ancestors]
             self._log_weights[:] = mean
             self._n_resampled += 1
 
@@ -303,7 +312,7 @@ class FaithfulSampler:
             if key not in made:
                 ends = key[1] in self._end_ids
                 made[key] = branch.child(
-                    proposal.step(index),
+                    self._step(proposal, index),
                     proposal.grammar_bias(index),
                     ends=ends,
                     shortened=not fits[0],
@@ -312,6 +321,13 @@ class FaithfulSampler:
                     children[branch].append(made[key])
             self._particles[i] = made[key]
         return children
+
+    def _step(self, proposal: Proposal, index: int) -> Step:
+        """The account of a drawn token; the row is measured at the first one."""
+        started = perf_counter()
+        measured = proposal.measured(self._request.top_logprobs)
+        self._clock.measure_s += perf_counter() - started
+        return proposal.step(index, measured)
 
     def _two_draws(self, branch: _Branch, proposal: Proposal) -> tuple[int, tuple[bool, bool]]:
         """The first of two drawn tokens, and whether each fits the budget."""
@@ -376,6 +392,7 @@ class FaithfulSampler:
                 decode_s=clock.decode_s,
                 mask_s=clock.mask_s,
                 sample_s=clock.sample_s,
+                measure_s=clock.measure_s,
                 total_s=perf_counter() - clock.started,
             ),
             grammar=self._request.grammar,
@@ -398,7 +415,7 @@ class FaithfulSampler:
         return Faithful(
             particles=tuple(particles),
             log_validity=log_sum(self._log_weights - bias) - math.log(len(bias)),
-            effective_sample_size=effective_sample_size(self._log_weights),
+            effective_sample_size=effective_ancestors(self._log_weights, self._ancestors),
             n_resampled=self._n_resampled,
         )
 

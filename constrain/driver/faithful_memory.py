@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING
 from constrain.driver.cache import SequenceCache
 from constrain.driver.faithful import FaithfulRequest, FaithfulSampler, budget_of
 from constrain.driver.llama import LlamaContext
-from constrain.driver.proposal import TargetModel
-from constrain.sampling import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from constrain.automaton import CompiledGrammar
     from constrain.driver.llama import ContextOptions, LlamaWeights
     from constrain.driver.result import Result
     from constrain.vocabulary import Vocabulary
@@ -52,32 +47,15 @@ class FaithfulMemory:
         self._cache: SequenceCache | None = None
         self._n_shared = 0
 
-    def draw(
-        self,
-        prompt: Sequence[int],
-        compiled: CompiledGrammar,
-        sampling: Sampling | None,
-        max_tokens: int,
-        n_particles: int,
-    ) -> Result:
+    def draw(self, request: FaithfulRequest) -> Result:
         """One faithful generation.
 
         Memory: tokens of the prompt and `n_particles` times the budget.
 
         Raises:
-            LimitError, DecodeError, VocabularyError: as `TargetModel.of`, `budget_of` and
-                `FaithfulSampler.run`; also if llama.cpp cannot get the memory.
+            LimitError, DecodeError: as `budget_of` and `FaithfulSampler.run`; also if llama.cpp
+                cannot get the memory.
         """
-        settings = sampling or Sampling()
-        request = FaithfulRequest(
-            prompt=prompt,
-            target=TargetModel.of(settings, self._vocabulary),
-            matcher=compiled.matcher(),
-            grammar=compiled.grammar,
-            n_particles=n_particles,
-            max_tokens=max_tokens,
-            seed=settings.seed,
-        )
         budget = budget_of(request, self._vocabulary, self._options.n_ctx)
         n_tokens = len(request.prompt) + request.n_particles * budget
         cache = self._large_enough(request.n_particles, n_tokens)

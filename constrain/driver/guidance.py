@@ -9,43 +9,52 @@ distribution.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from constrain.errors import LimitError, shorten
+from constrain.arguments import as_float, unfit
+from constrain.driver.prompts import Prompt, check_prompt
+from constrain.errors import LimitError
 from constrain.sampling.processors import guided_logits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from constrain.driver.cache import SequenceCache
-    from constrain.driver.prompts import Prompt
     from constrain.driver.protocol import Logits, Piece
+
+_MOST_SCALE = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Guidance:
     """How strongly an output keeps to its prompt, against another prompt.
 
+    All figures of a guided output are of the combined distribution, not of the model's own:
+    the log-probabilities of its steps, removed mass, entropies, alternatives, and so the
+    confidence of its fields.
+
     Attributes:
         scale: 1 is no guidance, above 1 more of what sets the prompt apart (1.5 is usual),
-            0 writes after the negative prompt alone, below 0 the opposite of the prompt.
+            0 writes after the negative prompt alone, below 0 the opposite of the prompt; from
+            -1e6 to 1e6.
         negative_prompt: a text or chat messages, as a prompt; "" is the model's beginning
             token alone (what it writes when asked nothing).
 
     Raises:
-        ValueError: the scale is no finite number.
+        ArgumentError: the scale is no number in its range, or the negative prompt no prompt.
     """
 
     scale: float = 1.5
     negative_prompt: Prompt = ""
 
     def __post_init__(self) -> None:
-        """Check the scale."""
-        if isinstance(self.scale, bool) or not math.isfinite(self.scale):
-            message = f"scale is {shorten(self.scale)}; expected a finite number"
-            raise ValueError(message)
+        """Check both; the scale becomes a Python float."""
+        scale = as_float(self.scale)
+        if scale is None or not abs(scale) <= _MOST_SCALE:
+            raise unfit("scale", self.scale, "a number from -1e6 to 1e6")
+        object.__setattr__(self, "scale", scale)
+        check_prompt("negative_prompt", self.negative_prompt)
 
 
 class GuidedCache:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from constrain.arguments import integer, unfit
 from constrain.driver.branches import TreeEvaluator
 from constrain.driver.cache import SequenceCache
+from constrain.driver.faithful import FaithfulRequest
 from constrain.driver.faithful_memory import FaithfulMemory
 from constrain.driver.files import checked_model, default_model, default_threads
 from constrain.driver.forced import CanonicalTokenizer
@@ -19,20 +22,30 @@ from constrain.driver.guidance import Guidance, GuidedCache, room_for_both
 from constrain.driver.judging import Judging
 from constrain.driver.llama import ContextOptions, LlamaContext, LlamaWeights
 from constrain.driver.loop import Loop
+from constrain.driver.options import (
+    check_faithful,
+    check_places,
+    checked_guidance,
+    checked_sampling,
+    checked_stops,
+    sampling_of_each,
+    several_prompts,
+)
 from constrain.driver.prompts import Prompt, PromptReader
+from constrain.driver.proposal import TargetModel
 from constrain.driver.scoring import Scorer
 from constrain.driver.sequence import Output, Request
 from constrain.driver.stream import Stream
-from constrain.errors import DecodeError, GrammarError, shorten
+from constrain.errors import DecodeError
 from constrain.limits import Limits
 from constrain.sampling import Sampler, Sampling
 from constrain.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    import os
-
-    from constrain.automaton import CompiledGrammar
     from constrain.driver.result import Result
+
+
+_MOST = 2**31 - 1  # of llama.cpp's numbers
 
 
 def load(
@@ -60,18 +73,20 @@ def load(
             where they differ; see `constrain.driver.cache` about exactness.
 
     Raises:
-        DecodeError: no such file, no GGUF file, llama.cpp cannot load it, or a number is out
-            of range.
+        ArgumentError: a number is out of range, or something is of the wrong type.
+        DecodeError: no such file, no GGUF file, or llama.cpp cannot load it.
         VocabularyError: the file's tokenizer cannot be read.
     """
-    for name, value in (
-        ("n_ctx", n_ctx),
-        ("n_batch", n_batch),
-        ("n_threads", n_threads),
-        ("n_seq_max", n_seq_max),
-    ):
-        if value is not None and value < 1:
-            raise DecodeError(f"{name} is {value}; expected at least 1")
+    if not isinstance(path, str | os.PathLike | None):
+        raise unfit("path", path, "the path of a GGUF file, or None")
+    n_batch, n_seq_max = (
+        integer(name, value, 1, _MOST)
+        for name, value in (("n_batch", n_batch), ("n_seq_max", n_seq_max))
+    )
+    n_ctx, n_threads = (
+        None if value is None else integer(name, value, 1, _MOST)
+        for name, value in (("n_ctx", n_ctx), ("n_threads", n_threads))
+    )
     file = default_model() if path is None else checked_model(path)
     weights = LlamaWeights(file)
     options = ContextOptions(
@@ -166,22 +181,22 @@ class Model(Judging):
                 probable a valid output is. See `constrain.driver.faithful` for what exactly
                 is drawn. Of `sampling`, only temperature, logit bias and seed apply.
             top_logprobs: alternatives noted at each step, this many allowed ones and as many
-                that the grammar forbids; 0: no alternatives nor entropies. Not with `faithful`.
+                that the grammar forbids; 0: no alternatives nor entropies.
 
         Raises:
             SchemaError, GrammarError: `grammar` is malformed, unsupported or unsatisfiable.
             LimitError: before the first token: the prompt does not fit the context, or the
                 budget cannot hold the shortest valid output; `given` is the number needed.
-            DecodeError: the model failed or is busy, or a message is malformed. The model
-                stays usable.
+            ArgumentError: an option is out of range, of another type, or unfit beside another
+                one; or a message is malformed.
+            DecodeError: the model failed or is busy. The model stays usable.
         """
         with self._busy():
             if faithful is not None:
-                if grammar is None or guidance is not None or stop:
-                    raise DecodeError("faithful needs a grammar, and no stop nor guidance")
-                compiled = self._grammars.compiled(grammar)
-                tokens = self.prompt_tokens(prompt)
-                return self._faithful.draw(tokens, compiled, sampling, max_tokens, faithful)
+                check_faithful(grammar, guidance, stop)
+                return self._faithful.draw(
+                    self._request(prompt, grammar, sampling, max_tokens, faithful, top_logprobs)
+                )
             output = self._output(
                 prompt, grammar, sampling, max_tokens, stop, guidance, top_logprobs
             )
@@ -230,8 +245,8 @@ class Model(Judging):
         Args:
             prompts: as for `generate`; a new one starts whenever another is finished.
             grammar: for all of them.
-            sampling: one for all, where the prompt at index i uses its seed plus i, or one
-                for each prompt.
+            sampling: one for all, where the prompt at index i uses its seed plus i (after
+                the greatest comes 0), or one for each prompt.
             max_tokens: for each output.
             stop: as for `generate`.
             guidance: for all of them; half as many are worked on at the same time.
@@ -243,7 +258,8 @@ class Model(Judging):
         Raises:
             As `generate`; an error in one output ends them all.
         """
-        settings = _each(sampling, len(prompts))
+        prompts = several_prompts(prompts)
+        settings = sampling_of_each(sampling, len(prompts))
         with self._busy():
             outputs = [
                 self._output(prompt, grammar, chosen, max_tokens, stop, guidance, top_logprobs)
@@ -265,8 +281,9 @@ class Model(Judging):
         """The tokens that `generate` feeds for a prompt, a beginning token included.
 
         Raises:
-            DecodeError: the prompt is empty and the model has no beginning token, or a
-                message is malformed or refused by the model's template.
+            ArgumentError: it is no text and no chat messages, or a message is malformed.
+            DecodeError: the prompt is empty and the model has no beginning token, or the
+                model's template refuses the messages.
         """
         return self._prompts.tokens(prompt)
 
@@ -312,6 +329,31 @@ class Model(Judging):
         negative = self.prompt_tokens(guidance.negative_prompt)
         return Loop(GuidedCache(cache, negative, guidance.scale), outputs)
 
+    def _request(
+        self,
+        prompt: Prompt,
+        grammar: object,
+        sampling: Sampling | None,
+        max_tokens: int,
+        faithful: int,
+        top_logprobs: int,
+    ) -> FaithfulRequest:
+        n_particles = integer("faithful", faithful, 1)
+        max_tokens = integer("max_tokens", max_tokens, 0)
+        top_logprobs = integer("top_logprobs", top_logprobs, 0)
+        sampling = checked_sampling(sampling)
+        compiled = self._grammars.compiled(grammar)
+        return FaithfulRequest(
+            prompt=self.prompt_tokens(prompt),
+            target=TargetModel.of(sampling, self.vocabulary),
+            matcher=compiled.matcher(),
+            grammar=compiled.grammar,
+            n_particles=n_particles,
+            max_tokens=max_tokens,
+            seed=sampling.seed,
+            top_logprobs=min(top_logprobs, self.vocabulary.n_vocab),
+        )
+
     def _output(  # noqa: PLR0913, PLR0917  the options of `generate`
         self,
         prompt: Prompt,
@@ -322,13 +364,13 @@ class Model(Judging):
         guidance: Guidance | None,
         top_logprobs: int,
     ) -> Output:
-        for name, value in (("max_tokens", max_tokens), ("top_logprobs", top_logprobs)):
-            if value < 0:
-                raise DecodeError(f"{name} is {value}; expected at least 0")
-        stops = _stops(stop, grammar)
+        max_tokens = integer("max_tokens", max_tokens, 0)
+        top_logprobs = integer("top_logprobs", top_logprobs, 0)
+        guidance = checked_guidance(guidance)
+        sampling = checked_sampling(sampling)
+        stops = checked_stops(stop, grammar)
         compiled = None if grammar is None else self._grammars.compiled(grammar)
-        sampling = sampling or Sampling()
-        _check_places(sampling, compiled)
+        check_places(sampling, compiled)
         request = Request(
             prompt=self.prompt_tokens(prompt),
             sampler=Sampler(sampling, self.vocabulary, constrained=compiled is not None),
@@ -336,7 +378,7 @@ class Model(Judging):
             matcher=None if compiled is None else compiled.matcher(),
             grammar=None if compiled is None else compiled.grammar,
             stop=stops,
-            top_logprobs=top_logprobs,
+            top_logprobs=min(top_logprobs, self.vocabulary.n_vocab),
         )
         n_ctx = self.n_ctx
         if guidance is not None:
@@ -361,37 +403,3 @@ class Model(Judging):
         if self._closed:
             self._lock.release()
             raise DecodeError("the model is closed: load it again")
-
-
-def _stops(stop: str | Sequence[str], grammar: object) -> tuple[str, ...]:
-    """The stop strings, checked."""
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
-    if stops and grammar is not None:
-        raise GrammarError(
-            "a stop string would cut the grammar's text short: make it part of the grammar "
-            "with constrain.text(stop=…), or leave the grammar out"
-        )
-    if "" in stops:
-        raise DecodeError(f"stop is {shorten(stop)}; an empty text would stop at once")
-    return stops
-
-
-def _check_places(sampling: Sampling, compiled: CompiledGrammar | None) -> None:
-    """Biases at places of a JSON text need one."""
-    if sampling.logit_bias_at and (compiled is None or compiled.grammar.kind != "json"):
-        raise GrammarError(
-            "logit_bias_at names places of a JSON text: it needs a schema, a type, or a "
-            "grammar made of one"
-        )
-
-
-def _each(sampling: Sampling | Sequence[Sampling] | None, n: int) -> list[Sampling]:
-    """One setting for each of n outputs."""
-    if sampling is None or isinstance(sampling, Sampling):
-        first = sampling or Sampling()
-        if first.seed is None:
-            return [first] * n
-        return [replace(first, seed=first.seed + i) for i in range(n)]
-    if len(sampling) != n:
-        raise DecodeError(f"{len(sampling)} samplings for {n} prompts; give one for each")
-    return list(sampling)

@@ -46,8 +46,11 @@ class Faithful:
             sampled without a grammar at the same temperature and logit bias, writes a valid
             output within the budget and then ends. The estimate (not its logarithm) is
             unbiased for any number of particles.
-        effective_sample_size: how many equally weighted particles would tell as much as these
-            (`effective_sample_size`); near 1, the draw is little better than plain masking.
+        effective_sample_size: how many independent, equally weighted particles would tell as
+            much as these. Particles that descend from the same one at the beginning, since they
+            were drawn anew, count as one with the sum of their weights
+            (`effective_ancestors`). Near 1 the draw and the estimates hang on a single
+            sequence, and neither is to be trusted: take more particles.
         n_resampled: how often the particles were drawn anew from themselves.
     """
 
@@ -99,6 +102,25 @@ def effective_sample_size(log_weights: Weights) -> float:
     2.0
     """
     return 1.0 / float(np.square(normalized(log_weights)).sum())
+
+
+def effective_ancestors(log_weights: Weights, ancestors: NDArray[np.int64]) -> float:
+    """`effective_sample_size` of the weights added up by ancestor.
+
+    Args:
+        log_weights: float64[n].
+        ancestors: int[n], which of the n particles at the beginning each one descends from.
+
+    Source: Lee, Whiteley: Variance estimation in the particle filter, Biometrika 105 (2018):
+    the sum of the squares of these shares is what the estimated variance is made of.
+
+    >>> effective_ancestors(np.zeros(4), np.array([0, 0, 3, 3]))
+    2.0
+    >>> effective_ancestors(np.zeros(4), np.array([2, 2, 2, 2]))
+    1.0
+    """
+    shares = np.bincount(ancestors, weights=normalized(log_weights))
+    return 1.0 / float(np.square(shares).sum())
 
 
 def pick(log_weights: Weights, u: float) -> int:

@@ -6,14 +6,25 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from constrain.arguments import require
 from constrain.driver.chat import ChatTemplate, Message
-from constrain.errors import DecodeError, shorten
+from constrain.errors import ArgumentError, DecodeError, shorten
 
 if TYPE_CHECKING:
     from constrain.driver.llama import LlamaWeights
     from constrain.vocabulary import Vocabulary
 
 Prompt = str | Sequence[Message]
+
+
+def check_prompt(name: str, prompt: object) -> None:
+    """Whether it is a text or a sequence (of chat messages, which are looked at later).
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    is_prompt = isinstance(prompt, Sequence) and not isinstance(prompt, bytes | bytearray)
+    require(is_prompt, name, prompt, "a text or a list of chat messages")
 
 
 class PromptReader:
@@ -32,17 +43,20 @@ class PromptReader:
         """The model's tokens for a text, nothing added before it.
 
         Raises:
-            DecodeError: the text holds a lone surrogate.
+            ArgumentError: it is no text, or holds a lone surrogate.
         """
+        require(isinstance(text, str), "text", text, "a text")
         return self._weights.tokenize(_utf8(text), control=control)
 
     def tokens(self, prompt: Prompt) -> list[int]:
         """The tokens of a prompt, a beginning token included.
 
         Raises:
-            DecodeError: the prompt is empty and the model has no beginning token, or a
-                message is malformed or refused by the model's template.
+            ArgumentError: it is no prompt, or a message is malformed.
+            DecodeError: the prompt is empty and the model has no beginning token, or the
+                model's template refuses the messages.
         """
+        check_prompt("prompt", prompt)
         if isinstance(prompt, str):
             token_ids = self.tokenize(prompt, control=True)
         else:
@@ -84,6 +98,8 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise DecodeError(
-            f"the text holds a lone surrogate at index {error.start}: {shorten(text)}"
+        raise ArgumentError(
+            f"the text holds a lone surrogate at index {error.start}: {shorten(text)}",
+            name="text",
+            value=text,
         ) from error

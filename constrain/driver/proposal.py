@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from constrain.driver.particles import Weights, log_sum, pick
 from constrain.driver.result import Step
-from constrain.errors import DecodeError, shorten
+from constrain.errors import ArgumentError, DecodeError, shorten
+from constrain.logprobs import measure
 from constrain.sampling import Sampling
 from constrain.sampling.places import Bias
 from constrain.sampling.processors import apply_temperature, log_softmax, logit_bias
@@ -24,6 +25,7 @@ from constrain.sampling.sampler import resolve_bias
 
 if TYPE_CHECKING:
     from constrain.driver.protocol import Logits, MaskWords
+    from constrain.logprobs import Measurement
     from constrain.vocabulary import Vocabulary
 
 _TAKEN = frozenset({"temperature", "logit_bias", "seed"})
@@ -36,19 +38,19 @@ class TargetModel:
     Attributes:
         temperature: divides the logits; above 0.
         bias: (token ids, addends) of the user's logit bias, before the temperature.
-        tokens: the bytes of each token.
+        vocabulary: the bytes of each token.
     """
 
     temperature: float
     bias: Bias
-    tokens: tuple[bytes, ...]
+    vocabulary: Vocabulary
 
     @classmethod
     def of(cls, sampling: Sampling, vocabulary: Vocabulary) -> TargetModel:
         """The distribution that `sampling` describes.
 
         Raises:
-            DecodeError: the temperature is 0, or a truncating step or a penalty is on: what
+            ArgumentError: the temperature is 0, or a truncating step or a penalty is on: what
                 they cut off depends on the mask, so there is nothing to condition.
             VocabularyError: `logit_bias` means no token of the vocabulary.
         """
@@ -56,17 +58,21 @@ class TargetModel:
         for item in fields(Sampling):
             value = getattr(sampling, item.name)
             if item.name not in _TAKEN and value != getattr(plain, item.name):
-                raise DecodeError(
+                raise ArgumentError(
                     f"{item.name} is {shorten(value)}, but faithful sampling draws from the "
-                    "model's own distribution: only temperature, logit_bias and seed apply"
+                    "model's own distribution: only temperature, logit_bias and seed apply",
+                    name=item.name,
+                    value=value,
                 )
         if sampling.temperature == 0:
-            raise DecodeError(
+            raise ArgumentError(
                 "temperature is 0, but faithful sampling draws from a distribution: it needs "
-                "a temperature above 0"
+                "a temperature above 0",
+                name="temperature",
+                value=sampling.temperature,
             )
         bias = resolve_bias(sampling, vocabulary)
-        return cls(sampling.temperature, bias, tuple(vocabulary.tokens))
+        return cls(sampling.temperature, bias, vocabulary)
 
     def log_probabilities(self, logits: Logits) -> Weights:
         """float64[n_vocab], over the whole vocabulary."""
@@ -82,8 +88,9 @@ class Proposal:
 
     Args:
         target: the distribution.
-        logits: float32[n_vocab] of the model, read only; not kept.
-        mask: uint32 words, bit i of word w is token 32 * w + i.
+        logits: float32[n_vocab] of the model, read only; only looked at until the model is
+            asked again.
+        mask: uint32 words, bit i of word w is token 32 * w + i; copied.
         grammar_bias: what weights and wishes add, divided by the temperature like a logit bias
             in ordinary sampling; they change what is drawn, not the model's probabilities.
         bias_offset: what is added to every token besides.
@@ -109,15 +116,20 @@ class Proposal:
         if np.isnan(logits).any() or logits.max(initial=-np.inf) == -np.inf:
             raise DecodeError("the model gave logits that are no distribution")
         self._target = target
+        self._logits = logits
         scores = target.log_probabilities(logits)
         own = log_softmax(logits) if scores_differ(target) else scores
         allowed = token_ids(mask, len(logits))
         self._addends = np.full(len(logits), bias_offset)
         self._addends[grammar_bias[0]] += grammar_bias[1]
         self._addends /= target.temperature
-        self._fill(allowed, scores[allowed], own[allowed])
+        self._fill(mask, allowed, scores[allowed], own[allowed])
 
-    def _fill(self, allowed: NDArray[np.int64], scores: Weights, own: Weights) -> None:
+    def _fill(
+        self, mask: MaskWords, allowed: NDArray[np.int64], scores: Weights, own: Weights
+    ) -> None:
+        self._mask = mask.copy()
+        self._measured: Measurement | None = None
         self._token_ids = allowed
         self._scores = scores
         self._own = own
@@ -131,7 +143,10 @@ class Proposal:
         kept = bits[self._token_ids].astype(np.bool_)
         smaller = object.__new__(Proposal)
         smaller._target, smaller._addends = self._target, self._addends
-        smaller._fill(self._token_ids[kept], self._scores[kept], self._own[kept])
+        smaller._logits = self._logits
+        smaller._fill(
+            mask & self._mask, self._token_ids[kept], self._scores[kept], self._own[kept]
+        )
         return smaller
 
     def draw(self, u: float) -> int:
@@ -146,18 +161,30 @@ class Proposal:
         """What the grammar added to the log-probability of the token at an index."""
         return float(self._addends[self._token_ids[index]])
 
-    def step(self, index: int) -> Step:
+    def measured(self, n: int) -> Measurement | None:
+        """Entropies and n alternatives on each side of the mask; None for n = 0.
+
+        Cost: as `measure`, once.
+        """
+        if self._measured is None and n > 0:
+            self._measured = measure(self._logits, self._mask, self._target.vocabulary, n)
+        return self._measured
+
+    def step(self, index: int, measured: Measurement | None = None) -> Step:
         """The account of the token at an index, as if it had been drawn from here."""
         token = self.token_id(index)
         return Step(
             token_id=token,
-            data=self._target.tokens[token],
+            data=self._target.vocabulary.tokens[token],
             forced=False,
             logprob=float(self._own[index]),
             masked_logprob=float(self._own[index]) - self._own_mass,
             sampling_logprob=float(self._weights[index]) - self.log_mass,
             removed_mass=min(1.0, max(0.0, -math.expm1(self._own_mass))),
             n_allowed=len(self._token_ids),
+            entropy=None if measured is None else measured.entropy,
+            masked_entropy=None if measured is None else measured.masked_entropy,
+            alternatives=() if measured is None else measured.alternatives,
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from constrain.errors import shorten
+from constrain.arguments import as_float
+from constrain.errors import ArgumentError, shorten
 
 MOST = 1e6
 
@@ -34,17 +35,18 @@ class Wishes:
     compact: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the numbers.
+        """Check the numbers; they become Python floats.
 
         Raises:
-            ValueError: a wish is no number from -1e6 to 1e6.
+            ArgumentError: a wish is no number from -1e6 to 1e6.
         """
         for wish in fields(self):
             value = getattr(self, wish.name)
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not is_number or not -MOST <= value <= MOST:
+            number = as_float(value)
+            if number is None or not abs(number) <= MOST:
                 reason = f"{wish.name} must be from -1e6 to 1e6, not {shorten(value)}"
-                raise ValueError(reason)
+                raise ArgumentError(reason, name=wish.name, value=value)
+            object.__setattr__(self, wish.name, number)
 
 
 NO_WISHES = Wishes()

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from constrain.errors import shorten
+from constrain.arguments import as_int
+from constrain.errors import ArgumentError, shorten
 from constrain.grammar.ir import Chars, Choice, Intersect, Literal, Node, Repeat, Sequence
 from constrain.schema.arrays import ArrayCase
 from constrain.schema.bounds import least
@@ -39,18 +40,21 @@ class Caps:
     max_digits: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the ranges.
+        """Check the ranges; the numbers become Python ints.
 
         Raises:
-            ValueError: `max_items` is no integer >= 0, or `max_digits` none from 1 to 1 000.
+            ArgumentError: `max_items` is no integer >= 0, or `max_digits` none from 1 to 1 000.
         """
-        items, digits = self.max_items, self.max_digits
-        if items is not None and (not _is_integer(items) or items < 0):
-            reason = f"max_items must be an integer >= 0, not {shorten(items)}"
-            raise ValueError(reason)
-        if digits is not None and (not _is_integer(digits) or not 1 <= digits <= MAX_DIGITS):
-            reason = f"max_digits must be from 1 to {MAX_DIGITS}, not {shorten(digits)}"
-            raise ValueError(reason)
+        given = self.max_items, self.max_digits
+        items, digits = (None if value is None else as_int(value) for value in given)
+        if given[0] is not None and (items is None or items < 0):
+            reason = f"max_items must be an integer >= 0, not {shorten(given[0])}"
+            raise ArgumentError(reason, name="max_items", value=given[0])
+        if given[1] is not None and (digits is None or not 1 <= digits <= MAX_DIGITS):
+            reason = f"max_digits must be from 1 to {MAX_DIGITS}, not {shorten(given[1])}"
+            raise ArgumentError(reason, name="max_digits", value=given[1])
+        object.__setattr__(self, "max_items", items)
+        object.__setattr__(self, "max_digits", digits)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -179,7 +183,3 @@ def _exponent(most: int) -> Node:
     sign = Repeat(Chars(((0x2B, 0x2B), (0x2D, 0x2D))), 0, 1)
     letter = Chars(((0x45, 0x45), (0x65, 0x65)))
     return Repeat(Sequence((letter, sign, Repeat(DIGIT, 1, most))), 0, 1)
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
