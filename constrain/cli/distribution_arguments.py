@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from constrain.driver.particles import Faithful
 
+_RELIABLE = 2.0  # below it, one sequence has most of the weight
+
 
 def add_distribution(parser: ArgumentParser) -> None:
     """Add the options; one that is not given is None."""
@@ -57,6 +59,7 @@ def account_of(faithful: Faithful) -> dict[str, Any]:
         "log_validity": faithful.log_validity,
         "validity": faithful.validity,
         "effective_sample_size": faithful.effective_sample_size,
+        "n_resampled": faithful.n_resampled,
         "particles": [
             {"text": each.text, "weight": each.weight} for each in faithful.particles
         ],
@@ -64,8 +67,10 @@ def account_of(faithful: Faithful) -> dict[str, Any]:
 
 
 def note_of(faithful: Faithful) -> str:
-    """The same in a line."""
+    """The same in a line, with a warning where it hangs on about one sequence."""
+    size = faithful.effective_sample_size
+    doubt = ": take more sequences before you rely on it" if size < _RELIABLE else ""
     return (
         f"probability of a valid output without the grammar: {faithful.validity:.3g}; "
-        f"effective sample size {faithful.effective_sample_size:.1f}"
+        f"effective sample size {size:.1f}{doubt}"
     )

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from constrain.arguments import require
 from constrain.errors import DecodeError, UnknownPathError, shorten
 from constrain.logprobs.fields import FieldReader, integer
 from constrain.logprobs.paths import format_path, parse_path
@@ -189,7 +190,9 @@ class Result:
 
         Raises:
             UnknownPathError: there is none; names paths that are spelled alike.
+            ArgumentError: the path is no text.
         """
+        require(isinstance(path, str), "path", path, "a text such as '$.name'")
         try:
             wanted = format_path(parse_path(path))
         except ValueError as error:

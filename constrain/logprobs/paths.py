@@ -25,7 +25,7 @@ _FIRST = "[A-Za-z_\x80-\ud7ff\ue000-\U0010ffff]"
 _NAME = re.compile(rf"{_FIRST}(?:{_FIRST}|[0-9])*")
 _STEP = re.compile(
     rf"\.(?P<name>{_NAME.pattern})"
-    r"|\[(?P<index>0|[1-9][0-9]*)\]"
+    r"|\[(?P<index>0|[1-9][0-9]{0,15})\]"  # section 2.1: below 2^53
     r'|\[(?P<double>"(?:[^"\\]|\\.)*")\]'
     r"|\['(?P<single>(?:[^'\\]|\\.)*)'\]",
     re.DOTALL,
