@@ -167,3 +167,19 @@ def test_alternatives_are_those_of_every_drawn_step(model: constrain.Model) -> N
         assert all((step.entropy is None) == (n == 0) for step in result.steps)
         sides = [sum(a.allowed for a in step.alternatives) for step in result.steps]
         assert max(sides) == n
+
+
+def test_memory_is_taken_for_the_longest_text_not_for_the_budget() -> None:
+    # " yes" has 4 bytes: 100 sequences need 400 tokens beside the prompt's, and not 20 000.
+    grammar = constrain.choice(TEXTS)
+    sampling = constrain.Sampling(seed=4)
+    results = []
+    with constrain.load(n_ctx=256, n_threads=1) as loaded:
+        n_prompt = len(loaded.prompt_tokens(QUESTION))
+        for max_tokens in (200, 4):
+            result = loaded.generate(
+                QUESTION, grammar, sampling=sampling, max_tokens=max_tokens, faithful=100
+            )
+            results.append(result)
+            assert loaded._faithful._n_shared - (400 + n_prompt) in range(256)
+    assert results[0].faithful == results[1].faithful

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from constrain.driver.cache import SequenceCache
 from constrain.driver.faithful import FaithfulRequest, FaithfulSampler, budget_of
 from constrain.driver.llama import LlamaContext
+from constrain.grammar.longest import most_bytes
 
 if TYPE_CHECKING:
     from constrain.driver.llama import ContextOptions, LlamaWeights
@@ -50,14 +51,17 @@ class FaithfulMemory:
     def draw(self, request: FaithfulRequest) -> Result:
         """One faithful generation.
 
-        Memory: tokens of the prompt and `n_particles` times the budget.
+        Memory: tokens of the prompt and `n_particles` times the budget, or times the bytes of
+        the grammar's longest text where these are known to be fewer (a token has a byte).
 
         Raises:
             LimitError, DecodeError: as `budget_of` and `FaithfulSampler.run`; also if llama.cpp
                 cannot get the memory.
         """
         budget = budget_of(request, self._vocabulary, self._options.n_ctx)
-        n_tokens = len(request.prompt) + request.n_particles * budget
+        longest = most_bytes(request.grammar)
+        n_each = budget if longest is None else min(budget, longest)
+        n_tokens = len(request.prompt) + request.n_particles * n_each
         cache = self._large_enough(request.n_particles, n_tokens)
         return FaithfulSampler(cache, request, self._vocabulary, budget).run()
 
