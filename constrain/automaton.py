@@ -14,6 +14,7 @@ import numpy as np
 
 from constrain import kernel
 from constrain.errors import (
+    ArgumentError,
     GrammarError,
     LimitError,
     TokenRejectedError,
@@ -77,11 +78,11 @@ class Matcher(kernel.Matcher):
         """Undo the last `n_tokens` calls of `accept` or `accept_bytes` (each counts one).
 
         Raises:
-            ValueError: fewer were accepted, or the number is negative; nothing changes.
+            ArgumentError: fewer were accepted, or the number is negative; nothing changes.
         """
         if not 0 <= n_tokens <= self.n_tokens:
             message = f"cannot undo {n_tokens} tokens: {self.n_tokens} were accepted"
-            raise ValueError(message)
+            raise ArgumentError(message, name="n_tokens", value=n_tokens)
         self._rollback(n_tokens)
 
     def mask(self) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import constrain
-from constrain import Wishes
+from constrain import ArgumentError, Wishes
 from constrain.grammar.ir import Whitespace
 from constrain.sampling import Sampler, Sampling
 from tests.vocabularies import vocabulary_of, with_end
@@ -319,5 +319,5 @@ def test_below_zero_it_is_a_wish_for_more() -> None:
 def test_what_is_no_number_in_the_range_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="compact must be from -1e6 to 1e6"):
         Wishes(compact=value)
-    with pytest.raises(TypeError, match=r"wishes must be constrain\.Wishes"):
+    with pytest.raises(ArgumentError, match=r"wishes must be constrain\.Wishes"):
         constrain.json_schema(True, wishes=value)

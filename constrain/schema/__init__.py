@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from typing import Literal as OneWordOf
 
-from constrain.errors import SchemaError, shorten
+from constrain.errors import ArgumentError, SchemaError, shorten
 from constrain.grammar.ir import Escapes, Grammar, JsonForm, PropertyOrder, Whitespace
 from constrain.grammar.wishes import NO_WISHES, Wishes
 from constrain.schema.caps import Caps
@@ -66,7 +66,7 @@ def json_schema(  # noqa: PLR0913  each keyword is one independent option with a
         SchemaError: not a JSON Schema; says where, which keyword and what was found.
         UnsupportedSchemaError: says something that is not supported exactly.
         UnsatisfiableSchemaError: no value is valid, as far as the root alone tells.
-        ValueError: an option is none of the allowed ones; TypeError: `wishes` is no `Wishes`.
+        ArgumentError: an option is none of the allowed ones, or `wishes` is no `Wishes`.
         LimitError: combinators nested too deep, or too many combinations of schemas.
 
     Cost: linear in the size of the schema, but for conjunctions of recursive schemas.
@@ -98,7 +98,7 @@ def _idle_wishes(form: JsonForm) -> tuple[str, ...]:
 def _check_options(form: JsonForm, on_unsupported: str) -> None:
     if not isinstance(form.wishes, Wishes):
         reason = f"wishes must be constrain.Wishes(...), not {shorten(form.wishes)}"
-        raise TypeError(reason)
+        raise ArgumentError(reason, name="wishes", value=form.wishes)
     for name, value, allowed in (
         ("whitespace", form.whitespace, ("compact", "spaced", "bounded", "flexible")),
         ("property_order", form.property_order, ("schema", "any")),
@@ -107,4 +107,4 @@ def _check_options(form: JsonForm, on_unsupported: str) -> None:
     ):
         if value not in allowed:
             reason = f"{name} must be one of {allowed}, not {shorten(value)}"
-            raise ValueError(reason)
+            raise ArgumentError(reason, name=name, value=value)
