@@ -9,8 +9,9 @@ value's border counts in full for each value of which it decided a byte: `",` af
 for the string, whose end it chose. A number has no closing character, so the byte after it
 counts as its own where another digit could have stood: `4` is only `4`, not `42`, because of
 the comma. Keys, which optional members are there and how many items count for the container
-and have no field of their own. The root, "$", is the whole text, and its end counts where it
-was chosen.
+and have no figure of their own (but that there is a first item counts for this item too: its
+first byte was chosen over the bracket). The root, "$", is the whole text, and its end counts
+where it was chosen.
 
 **Layout.** White space between the tokens of a JSON text is no part of any value, "$" included.
 Where it is a choice (`whitespace="bounded"` and `"flexible"`) a byte counts as decided only if
