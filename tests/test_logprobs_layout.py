@@ -39,7 +39,10 @@ RECORD = {
 LAYOUTS: list[tuple[Whitespace, str]] = [
     ("bounded", '{\n  "city": "Paris","kind":"B",\n  "n": 7, "list":[1, {"a":null}\n  ]\n}'),
     ("bounded", '{"city":"Paris","kind": "B","n":7,"list": [\n    1,\n    { "a": null } ] }'),
-    ("flexible", '\t{ "city"\n:  "Paris" ,"kind" :"B","n"\r\n:7 ,"list":[ 1 ,{"a" :null}] } \n '),
+    (
+        "flexible",
+        '\t{ "city"\n: "Paris" ,"kind" :"B","n"\r\n:7 ,"list":[ 1 ,{"a" :null}] } \n ',
+    ),
     ("flexible", '{"city":"Paris","kind":"B","n":7,"list":[1,{"a":null}]}'),
 ]
 
@@ -131,6 +134,30 @@ def test_white_space_that_rules_out_content_counts() -> None:
     assert bounded.confidence("$[0]") == pytest.approx(0.75)  # rather than `[]`
 
 
+def test_a_token_of_layout_alone_counts_for_nothing() -> None:
+    schema = {"type": "array", "items": {"enum": [1, 2]}}
+    whitespace: Whitespace
+    for whitespace in ("bounded", "flexible"):
+        result = result_of(
+            constrain.json_schema(schema, whitespace=whitespace), token("[", 0.5),
+            token("\n  ", 0.25, alternative("]", 0.5), alternative("1", 0.25)),
+            token("1", 0.125), token("]", 0.75),
+        )  # fmt: skip
+        assert result.confidence("$[0]") == pytest.approx(0.125)
+        assert result.confidence("$") == pytest.approx(0.125 * 0.75)
+    # Where the white space is certain, it was chosen over longer tokens, as other forced text.
+    spaced = constrain.json_schema({"enum": [{"a": 1}, {"a": 2}]}, whitespace="spaced")
+    result = result_of(spaced, token('{"a":'), token(" ", 0.25), token("1", 0.5), token("}"))
+    assert result.confidence("$.a") == pytest.approx(0.25 * 0.5)
+
+
+def test_white_space_that_ends_a_number_is_more_than_layout() -> None:
+    grammar = constrain.json_schema({"type": "integer"}, whitespace="flexible")
+    others = alternative("4", 0.5), alternative(" 4\t", 0.125)
+    result = result_of(grammar, token("4 ", 0.25, *others))
+    assert result.confidence() == pytest.approx(0.25 + 0.125)  # 4 alone may become 42
+
+
 def test_the_end_against_white_space_is_layout() -> None:
     grammar = constrain.json_schema({"enum": [1, 2]}, whitespace="flexible")
     others = alternative(" ", 0.5), alternative("\n", 0.125)
@@ -194,7 +221,7 @@ DIFFERENT = [
     ("-1", "1"),
     ("[1,2]", "[2,1]"),
     ('" "', '""'),
-    ('"{\'a\': 1e0}"', '{"a": 1}'),
+    ("\"{'a': 1e0}\"", '{"a": 1}'),
     ("1e99999999999999999999", "1e99999999999999999998"),
     ("12", "120"),
 ]
@@ -213,6 +240,14 @@ def test_what_is_another_value_has_another_meaning(one: str, other: str) -> None
 def test_depth_is_no_error() -> None:
     deep = b"[" * 100_000 + b"]" * 100_000
     assert meaning(deep) == meaning(deep + b" ") != meaning(b"[" + deep + b"]")
+
+
+def test_a_piece_of_a_string_is_read_as_one() -> None:
+    text = rb'{"a \" : b" : [ " \\" , " \" \\ " ] }'
+    compact = json.dumps(json.loads(text), separators=(",", ":")).encode()
+    layout = Layout(text, 0, len(text) + 1)
+    for at in range(len(text) + 1):
+        assert content(text[:at]) + content(text[at:], layout.lead(at)) == compact
 
 
 FORMS = st.sampled_from([

@@ -43,9 +43,11 @@ def test_reasoning_and_then_json_has_fields() -> None:
     assert (whole.text, whole.value, whole.is_json, whole.is_leaf) == (
         result.text, result.text, False, False,
     )  # fmt: skip
-    assert (a.value, a.is_json, a.confidence) == (1, True, pytest.approx(0.25 + 0.25))
+    assert (a.value, a.is_json, a.is_leaf) == (1, True, True)
+    assert a.confidence == pytest.approx(0.25 + 0.25)
     assert runners_up(a) == (("2", True, 0.5),)
-    assert (b.value, b.confidence) == ("x", pytest.approx(0.75))
+    assert b.value == "x"
+    assert b.confidence == pytest.approx(0.75)
     assert runners_up(b) == (('"y z"', True, 0.25),)
     data = result.text.encode()
     assert data[b.start : b.end] == b'"x"'

@@ -196,6 +196,13 @@ class _Counted:
     logprob: float
 
 
+def _comparable(text: bytes, *, is_json: bool, complete: bool) -> str:
+    """What two values have in common that are the same, or begin alike if not complete."""
+    if not is_json:
+        return text.decode("latin-1")
+    return meaning(text) if complete else beginning(text).decode("utf-8", "surrogatepass")
+
+
 class FieldReader:
     """Puts the tokens and the values of one output together.
 
@@ -221,9 +228,10 @@ class FieldReader:
         self._data = b"".join(step.data for step in steps)
         self._is_json = grammar is not None and grammar.kind == "json"
         self._json = json_part(grammar, self._data, partial=partial)
-        start, end = (0, 0) if self._json is None else self._json[:2]
-        self._layout = Layout(self._data, start, end)
+        place = (0, 0) if self._json is None else (self._json.start, self._json.end)
+        self._layout = Layout(self._data, *place)
         self._replay = Replay(grammar, self._data)
+        self._layout_choices = self._replay.layout_choices(self._layout)
         self._decided = np.flatnonzero(self._replay.content_decided(self._layout))
         self._tokens = self._counted()
 
@@ -238,12 +246,13 @@ class FieldReader:
     def _counted(self) -> list[_Counted]:
         found = []
         start = 0
-        is_choice = self._replay.decided()
         for index, step in enumerate(self._steps):
             is_end = self._ends and index == len(self._steps) - 1
             end = start + (1 if is_end else len(step.data))
             low, high, after = np.searchsorted(self._decided, [start, end, end + 1])
-            is_layout = self._layout.white[start:end].all() and is_choice[start:end].any()
+            is_layout = (
+                self._layout.white[start:end].all() and self._layout_choices[start:end].any()
+            )
             if low == high and end > start and not is_end and not is_layout:
                 high = after  # forced text; it counts for the next byte, if that is open
             if not step.forced and low < high:
@@ -255,6 +264,8 @@ class FieldReader:
 
     def _content_logprob(self, step: ScoredToken, start: int, *, ends: bool) -> float:
         """Of the step's token, and of those that differ from it in layout alone."""
+        if not self._layout_choices[start : start + (0 if ends else len(step.data)) + 1].any():
+            return step.masked_logprob  # tokens part in layout only where it is a choice
         own = self._layout.effect(start, step.data, ends=ends)
         if own is None:
             return step.masked_logprob
@@ -325,9 +336,8 @@ class FieldReader:
     def _runners_up(
         self, deciding: _Counted, own: bytes, start: int, *, is_json: bool
     ) -> tuple[RunnerUp, ...]:
-        own_beginning = beginning(own) if is_json else own
-        own_meaning = meaning(own) if is_json else own
-        found: dict[tuple[str | bytes, bool], RunnerUp] = {}
+        mine: dict[bool, str] = {}
+        found: dict[tuple[str, bool], RunnerUp] = {}
         for alternative in self._steps[deciding.index].alternatives:
             if alternative.masked_logprob is None:
                 continue
@@ -335,10 +345,10 @@ class FieldReader:
             if other is None:
                 continue
             text, complete = other
-            what: str | bytes = text
-            if is_json:
-                what = meaning(text) if complete else beginning(text)
-            if what == own_meaning if complete else own_beginning.startswith(what):
+            what = _comparable(text, is_json=is_json, complete=complete)
+            if complete not in mine:
+                mine[complete] = _comparable(own, is_json=is_json, complete=complete)
+            if what == mine[True] if complete else mine[False].startswith(what):
                 continue
             probability = math.exp(alternative.masked_logprob)
             same = found.get((what, complete))

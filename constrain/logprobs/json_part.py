@@ -74,9 +74,7 @@ def json_part(grammar: ir.Grammar | None, data: bytes, *, partial: bool) -> Json
     return JsonPart(start, end, spans)
 
 
-def _start(
-    before: ir.Grammar, after: ir.Grammar, data: bytes, *, partial: bool
-) -> int | None:
+def _start(before: ir.Grammar, after: ir.Grammar, data: bytes, *, partial: bool) -> int | None:
     """Where the first byte of the JSON text is that is no white space; None: it is not sure."""
     starts = _ends(before, data)
     if len(starts) > _MAX_STARTS:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 SPACE = b" \t\n\r"
-_DIGITS = b"0123456789"
 _INSIDE = rb'"(?:[^"\\]++|\\.)*+'
 _STRING = re.compile(_INSIDE + rb'("?)', re.DOTALL)
 _STRING_OR_SPACE = re.compile(rb"(" + _INSIDE + rb'(?:"|\\?\Z))|[ \t\n\r]++', re.DOTALL)
@@ -75,20 +74,18 @@ class Layout:
     def effect(self, at: int, token: bytes, *, ends: bool = False) -> bytes | None:
         """What a token at a position adds to the content; of the end token, nothing.
 
-        A space at the end stands for the end of a number that white space brought about. None
-        where this cannot be told: the token does not begin in JSON, or it ends the JSON text
-        where something else follows.
+        A space at the end stands for the end of a number in the token that white space brought
+        about. None where this cannot be told: the token does not begin in JSON, or it ends the
+        JSON text where something else follows.
         """
         after = at + (1 if ends else len(token))
         if at < self._start or (after >= self._end and self._end <= len(self._data)):
             return None
-        lead = self.lead(at)
-        added = b"" if ends else content(token, lead)
-        is_white = ends or (token[-1:] in SPACE and not added.endswith(token[-1:]))
-        if not is_white:
-            return added
-        last = added or self._data[self._start : at].rstrip(SPACE)
-        return added + b" " if last[-1:] in _DIGITS and last else added
+        if ends:
+            return b""
+        added = content(token, self.lead(at))
+        ends_number = added[-1:].isdigit() and token[-1:] in SPACE
+        return added + b" " if ends_number else added
 
 
 def beginning(text: bytes) -> bytes:
@@ -154,4 +151,5 @@ def _number(text: str) -> _Spelled:
 
 
 def _members(pairs: list[tuple[str, object]]) -> _Spelled:
-    return _Spelled("{" + ", ".join(sorted(f"{key!r}: {value!r}" for key, value in pairs)) + "}")
+    members = sorted(f"{key!r}: {value!r}" for key, value in pairs)
+    return _Spelled(f"{{{', '.join(members)}}}")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from constrain.limits import Limits
     from constrain.logprobs.layout import Layout
 
+_SPACE_BYTES = np.frombuffer(SPACE, np.uint8)
 _NUMBER_BYTES = np.frombuffer(b"+-.0123456789Ee", np.uint8)
 
 
@@ -87,10 +88,20 @@ class Replay:
         ways = self._ways()
         if ways is None:
             return np.ones(len(self._data) + 1, np.bool_)
-        ways[np.ix_(layout.free, list(SPACE))] = False
+        ways[np.ix_(np.flatnonzero(layout.free), _SPACE_BYTES)] = False
         result: npt.NDArray[np.bool_] = ways.sum(axis=1) > 1
-        rules_out = (ways[:-1] & ~ways[1:]).any(axis=1)
-        result[:-1][layout.white] = rules_out[layout.white]
+        white = np.flatnonzero(layout.white)
+        result[white] = (ways[white] & ~ways[white + 1]).any(axis=1)
+        return result
+
+    def layout_choices(self, layout: Layout) -> npt.NDArray[np.bool_]:
+        """bool[len(data) + 1]: True where white space could be layout, or not be there."""
+        ways = self._ways()
+        if ways is None:
+            return np.zeros(len(self._data) + 1, np.bool_)
+        result: npt.NDArray[np.bool_] = (
+            layout.free & ways[:, _SPACE_BYTES].any(axis=1) & (ways.sum(axis=1) > 1)
+        )
         return result
 
     def _ways(self) -> npt.NDArray[np.bool_] | None:
