@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import constrain
 from constrain.driver.result import Step
 from constrain.errors import ConstrainError, UnknownPathError
+from constrain.logprobs.layout import Layout
 from constrain.logprobs.replay import Replay
 from tests.logprobs_by_hand import alternative, result_of, runners_up, token
 from tests.schema_strategies import json_values
@@ -276,14 +277,14 @@ def test_any_tokens_of_any_json_give_its_values_and_probabilities(
         assert 0 <= field.confidence <= field.lowest <= 1
         # what is inside is a part of it
         assert fields[0].logprob <= field.logprob + 1e-12
-    check_against_definition(fields, steps, Replay(grammar, raw))
+    check_against_definition(fields, steps, Replay(grammar, raw), raw)
 
 
 def check_against_definition(
-    fields: tuple[Field, ...], steps: list[Step], replay: Replay
+    fields: tuple[Field, ...], steps: list[Step], replay: Replay, raw: bytes
 ) -> None:
     """The module's rule, byte by byte."""
-    decided = replay.decided()
+    decided = replay.decided(Layout(raw, 0, 0))  # no choice is one of layout
     for field in fields[1:]:
         own = set(range(field.start, field.end))
         is_number = field.text[-1].isdigit() and field.text[0] not in '"{['

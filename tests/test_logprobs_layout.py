@@ -286,16 +286,16 @@ def test_forms_without_a_choice_have_no_layout(value: Any, form: dict[str, Any])
         text = json.dumps(value, separators=separators, ensure_ascii=False).encode()
         replay = Replay(constrain.json_schema(True, whitespace=whitespace), text)
         layout = Layout(text, 0, len(text) + 1)
-        assert (replay.content_decided(layout) == replay.decided()).all()
+        assert (replay.decided(layout) == replay.decided(Layout(text, 0, 0))).all()
     # And of white space anywhere, what is decided is what would be without it.
     text = json.dumps(value, **form).encode()
     layout = Layout(text, 0, len(text) + 1)
     any_form = constrain.json_schema(True, whitespace="flexible", escapes="any")
     free = Replay(any_form, text)
-    found = free.content_decided(layout)[:-1][~layout.white]
+    found = free.decided(layout)[:-1][~layout.white]
     compact = content(text)
     bare_form = constrain.json_schema(True, whitespace="compact", escapes="any")
-    bare = Replay(bare_form, compact).decided()[:-1]
+    bare = Replay(bare_form, compact).decided(Layout(compact, 0, 0))[:-1]
     # But white space ends a number, so that the mark after it no longer does.
     after_white = np.concatenate([[False], layout.white[:-1]])[~layout.white]
     assert (found[~after_white] == bare[~after_white]).all()

@@ -232,7 +232,7 @@ class FieldReader:
         self._layout = Layout(self._data, *place)
         self._replay = Replay(grammar, self._data)
         self._layout_choices = self._replay.layout_choices(self._layout)
-        self._decided = np.flatnonzero(self._replay.content_decided(self._layout))
+        self._decided = np.flatnonzero(self._replay.decided(self._layout))
         self._tokens = self._counted()
 
     def fields(self) -> tuple[Field, ...]:

@@ -67,21 +67,11 @@ class Replay:
         self._allowed = bits.view(np.bool_)
         self._may_end = may_end
 
-    def decided(self) -> npt.NDArray[np.bool_]:
-        """bool[len(data) + 1]: True where the grammar left a choice.
-
-        The last entry speaks of the end of the text: True if it could also have gone on.
-        """
-        ways = self._ways()
-        if ways is None:
-            return np.ones(len(self._data) + 1, np.bool_)
-        result: npt.NDArray[np.bool_] = ways.sum(axis=1) > 1
-        return result
-
-    def content_decided(self, layout: Layout) -> npt.NDArray[np.bool_]:
+    def decided(self, layout: Layout) -> npt.NDArray[np.bool_]:
         """bool[len(data) + 1]: True where the grammar left a choice that is not of layout.
 
-        So a byte of content counts if another one, or the end, could have come in its place,
+        The last entry speaks of the end of the text: True if it could also have gone on.
+        A byte of content counts if another one, or the end, could have come in its place,
         and white space that is layout only if it ruled out content (the next digit of a number,
         another item) that could have stood in its place.
         """
