@@ -448,9 +448,10 @@ def test_steps_are_measured_where_they_were_drawn(budget: int) -> None:
                 assert other.logprob == pytest.approx(math.log(row[other.token_id]), abs=1e-4)
             masked = [a for a in step.alternatives if a.allowed]
             assert len(masked) == min(3, step.n_allowed)
-            for other in masked:
-                if other.token_id == step.token_id:
-                    assert other.masked_logprob == pytest.approx(step.masked_logprob, abs=1e-4)
+            own = {a.token_id: (a.logprob, a.masked_logprob) for a in masked}
+            figures = step.logprob, step.masked_logprob
+            assert own.get(step.token_id, figures) == figures  # to the last digit
+            assert step.logprob == pytest.approx(math.log(row[step.token_id]), abs=1e-4)
             held.append(step.token_id)
     unmeasured = draw(matcher, 0, model=model, n=8)
     assert all(step.alternatives == () for step in unmeasured.steps)

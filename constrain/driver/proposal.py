@@ -171,16 +171,24 @@ class Proposal:
         return self._measured
 
     def step(self, index: int, measured: Measurement | None = None) -> Step:
-        """The account of the token at an index, as if it had been drawn from here."""
+        """The account of the token at an index, as if it had been drawn from here.
+
+        Where the row was measured, its figures are exactly those of the alternatives.
+        """
         token = self.token_id(index)
+        logprob = float(self._own[index])
+        removed = min(1.0, max(0.0, -math.expm1(self._own_mass)))
+        figures = logprob, logprob - self._own_mass, removed
+        if measured is not None:
+            figures = measured.probabilities(token, self._logits) or figures
         return Step(
             token_id=token,
             data=self._target.vocabulary.tokens[token],
             forced=False,
-            logprob=float(self._own[index]),
-            masked_logprob=float(self._own[index]) - self._own_mass,
+            logprob=figures[0],
+            masked_logprob=figures[1],
             sampling_logprob=float(self._weights[index]) - self.log_mass,
-            removed_mass=min(1.0, max(0.0, -math.expm1(self._own_mass))),
+            removed_mass=figures[2],
             n_allowed=len(self._token_ids),
             entropy=None if measured is None else measured.entropy,
             masked_entropy=None if measured is None else measured.masked_entropy,
