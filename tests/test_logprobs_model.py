@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import constrain
-from constrain.errors import DecodeError
+from constrain.errors import ArgumentError
 from constrain.sampling import Sampling
 from tests.logprobs_reference import expect
 
@@ -156,5 +156,5 @@ def test_many_outputs_are_measured_too(model: Model) -> None:
 
 
 def test_a_negative_number_of_alternatives_is_refused(model: Model) -> None:
-    with pytest.raises(DecodeError, match="top_logprobs is -1"):
+    with pytest.raises(ArgumentError, match="top_logprobs is -1"):
         model.generate("x", top_logprobs=-1)
