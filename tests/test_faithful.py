@@ -426,6 +426,19 @@ def test_the_effective_sample_size_counts_ancestors_after_drawing_anew() -> None
     assert seen >= {1, 2, 3, 4, 5, 6}
 
 
+def test_the_effective_sample_size_tells_the_error_of_the_validity() -> None:
+    # Lee and Whiteley: the relative variance of the estimate is about the sum of the squares of
+    # the shares by ancestor, less the 1 / n that equal shares have.
+    n = 32
+    model = Wishing(n)
+    results = [draw(ListMatcher(TEXTS), seed, model=model, n=n) for seed in range(200)]
+    accounts = [result.faithful for result in results if result.faithful]
+    validities = [account.validity for account in accounts]
+    found = np.var(validities) / np.mean(validities) ** 2
+    told = np.mean([1 / account.effective_sample_size for account in accounts]) - 1 / n
+    assert 2 / 3 < found / told < 3 / 2
+
+
 @pytest.mark.parametrize("budget", [50, 3])
 def test_steps_are_measured_where_they_were_drawn(budget: int) -> None:
     model = Wishing(8, wish_long)

@@ -32,10 +32,9 @@ m (p/m) (r + (1 - r) r/(1+r)) + m (1 - r) (p/f) r/(1+r) = p [r + (1-r)(1+r)/(1+r
 which is what sequential Monte Carlo asks for (a properly weighted draw).
 
 **How much a draw tells.** Drawing anew makes copies: where all particles descend from one of
-those at the beginning, they are one draw of what stands before the last of these copies was
-made, however equal their weights are by then. So the effective sample size that is reported
-adds up the weights by ancestor; it is what estimates the error of such estimates from a single
-run (Lee and Whiteley, below).
+those at the beginning, what they have in common is a single draw, however equal their weights
+are by then. So the effective sample size that is reported adds up the weights by ancestor; of
+such sums Lee and Whiteley (below) make an estimate of the error from a single run.
 
 Particles with equal tokens are evaluated once, so a stretch without choices costs as much as
 one sequence.
@@ -44,8 +43,8 @@ Sources: Loula et al.: Syntactic and semantic control of large language models v
 Monte Carlo, ICLR 2025 (the method); Lipkin et al.: Fast controlled generation from language
 models with adaptive weighted rejection sampling, COLM 2025 (weights from rejected draws);
 Naesseth, Lindsten, Schoen: Elements of sequential Monte Carlo, 2019, section 2 (unbiasedness);
-Lee, Whiteley: Variance estimation in the particle filter, Biometrika 105 (2018), section 3.1
-(weights by ancestor).
+Lee, Whiteley: Variance estimation in the particle filter, Biometrika 105 (2018) (weights by
+ancestor).
 """
 
 from __future__ import annotations

@@ -111,8 +111,8 @@ def effective_ancestors(log_weights: Weights, ancestors: NDArray[np.int64]) -> f
         log_weights: float64[n].
         ancestors: int[n], which of the n particles at the beginning each one descends from.
 
-    Source: Lee, Whiteley: Variance estimation in the particle filter, Biometrika 105 (2018):
-    the sum of the squares of these shares is what the estimated variance is made of.
+    Source: Lee, Whiteley: Variance estimation in the particle filter, Biometrika 105 (2018),
+    whose estimate of the variance is made of the squares of these shares.
 
     >>> effective_ancestors(np.zeros(4), np.array([0, 0, 3, 3]))
     2.0
