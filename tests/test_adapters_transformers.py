@@ -328,8 +328,9 @@ def test_scores_that_leave_no_choice_are_an_error() -> None:
     broken[0, 3] = np.nan
     with pytest.raises(DecodeError, match="NaN"):
         GrammarLogitsProcessor(compiled)(rows_of([9]), broken)
-    with pytest.raises(DecodeError, match="no token"):
-        GrammarLogitsProcessor(compiled)(rows_of([9]), even(1) - np.inf)
+    for n in (1, 2):
+        with pytest.raises(DecodeError, match="no token"):
+            GrammarLogitsProcessor(compiled, num_beams=n)(rows_of([9]), even(1) - np.inf)
     with pytest.raises(DecodeError, match="compiled for"):
         GrammarLogitsProcessor(compiled)(rows_of([9]), even(1)[:, :50])
 

@@ -305,19 +305,21 @@ def llama_processor(
             )
 
     `create_chat_completion` takes no stopping criterion; errors are then raised when the block
-    is left. A stream must be read inside the block.
+    is left. A stream must be read inside the block, to its end or with `processor.close()`.
 
     Args:
         llama: the model.
         grammar: a `CompiledGrammar` for its vocabulary, or what `as_grammar` takes, which is
             compiled here (and the vocabulary read: a second or more, so compile once yourself
             for many completions).
-        max_tokens: the same number that the completion gets; the text is then complete within
-            it. None: a text that is cut off by the completion's limit is not complete.
-            Cost: about 3 ms a token inside a string, 49 152 tokens.
+        max_tokens: the same number that the completion gets (`create_completion` takes 16
+            unless told otherwise); the text is then complete within it. None, or more than
+            that: a text that the completion's limit cuts off is an error when the block is
+            left. Cost: about 3 ms a token inside a string, 49 152 tokens.
 
     Raises:
-        DecodeError: the model has a draft model; while generating, as the module says.
+        DecodeError: the model has a draft model, or is no `Llama` of llama-cpp-python 0.3;
+            while generating and when the block is left, as the module says.
         LimitError: `max_tokens` cannot hold the shortest text.
         VocabularyError: `grammar` was compiled for another vocabulary.
         SchemaError, GrammarError: as `compile`.

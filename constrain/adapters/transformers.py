@@ -103,7 +103,7 @@ class GrammarLogitsProcessor:
 
         Raises:
             DecodeError: the processor was used before or rows do not continue as rows do, a
-                score is NaN, or (with one beam) nothing allowed has a probability.
+                score is NaN, or (with one beam, or at first) nothing allowed has a probability.
         """
         import torch
 
@@ -127,7 +127,8 @@ class GrammarLogitsProcessor:
             raise DecodeError("a score is NaN")
         biased = scores + torch.from_numpy(addends).to(scores.device, scores.dtype)
         masked = biased.masked_fill(~torch.from_numpy(allowed).to(scores.device), -torch.inf)
-        if self._one_beam and not bool((masked > -torch.inf).any(dim=1).all()):
+        is_strict = self._one_beam or self._n_written == 0  # later, beams may be empty
+        if is_strict and not bool((masked > -torch.inf).any(dim=1).all()):
             raise DecodeError("no token that the grammar allows has a probability")
         return masked
 
