@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import constrain
 from constrain import Wishes
+from constrain.grammar.ir import Whitespace
 from constrain.sampling import Sampler, Sampling
 from tests.vocabularies import vocabulary_of, with_end
 
@@ -212,6 +213,14 @@ def test_keys_are_free_and_so_is_white_space_that_must_be() -> None:
     matcher.accept_bytes(b'y": ["a')
     assert matcher.bias_offset == -0.5
     assert values(matcher)[TOKENS.index(b'", "')] == -0.25  # the comma alone
+
+
+def test_a_wish_that_changes_nothing_is_noted() -> None:
+    counts: dict[Whitespace, int] = {"compact": 1, "spaced": 1, "bounded": 0, "flexible": 0}
+    for whitespace, n_notes in counts.items():
+        grammar = constrain.json_schema(True, whitespace, wishes=Wishes(compact=1.0))
+        assert len([note for note in grammar.notes if "compact" in note]) == n_notes
+    assert constrain.json_schema(True, "spaced", wishes=Wishes(short_strings=1.0)).notes == ()
 
 
 def test_items_that_are_demanded_are_free() -> None:

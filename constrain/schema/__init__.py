@@ -24,6 +24,7 @@ from constrain.schema.to_ir import build, build_relaxed
 from constrain.schema.treatments import Source
 
 if TYPE_CHECKING:
+    from constrain.schema.relaxing import Relaxation
     from constrain.schema.resources import Documents
 
 __all__ = ["OnUnsupported", "json_schema"]
@@ -78,11 +79,20 @@ def json_schema(  # noqa: PLR0913  each keyword is one independent option with a
         reason = f"a schema must be an object or a boolean, not {found(parsed)}"
         raise SchemaError(reason, value=parsed)
     document = Document(parsed, registry)
+    relaxations: tuple[Relaxation, ...] = ()
     if on_unsupported == "error":
-        return replace(build(document, form, caps), source=Source(document))
-    grammar, relaxations = build_relaxed(document, form, caps)
-    notes = grammar.notes + tuple(map(str, relaxations))
+        grammar = build(document, form, caps)
+    else:
+        grammar, relaxations = build_relaxed(document, form, caps)
+    notes = (*grammar.notes, *map(str, relaxations), *_idle_wishes(form))
     return replace(grammar, notes=notes, source=Source(document, relaxations))
+
+
+def _idle_wishes(form: JsonForm) -> tuple[str, ...]:
+    """What is said of wishes that change nothing."""
+    if form.wishes.compact == 0 or form.whitespace in {"bounded", "flexible"}:
+        return ()
+    return (f"the wish for compact text changes nothing: white space is {form.whitespace!r}",)
 
 
 def _check_options(form: JsonForm, on_unsupported: str) -> None:
