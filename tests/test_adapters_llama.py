@@ -375,6 +375,22 @@ def test_other_completions_in_the_block_are_no_error(
         jsonschema.validate(json.loads(text), RECORD)
 
 
+def test_the_criterion_without_the_processor_is_an_error(
+    llama: Any, compiled: constrain.CompiledGrammar
+) -> None:
+    def use(processor: LlamaProcessor, *, first: bool) -> None:
+        if not first:
+            complete(llama, processor)
+        llama.create_completion(
+            PROMPT, max_tokens=3, stopping_criteria=processor.stopping_criteria
+        )
+
+    with pytest.raises(DecodeError, match="never called"):
+        inside(llama, compiled, lambda processor: use(processor, first=True))
+    with pytest.raises(DecodeError, match="without the grammar's mask"):
+        inside(llama, compiled, lambda processor: use(processor, first=False))
+
+
 SECOND_GRAMMAR = """
 import sys
 from llama_cpp import Llama, LlamaGrammar, llama_cpp
@@ -485,6 +501,8 @@ def test_what_cannot_work_is_refused_before_generating(
     toy = constrain.compile(constrain.choice(["a"]), constrain.Vocabulary([b"a", b"<e>"], [1]))
     with pytest.raises(VocabularyError, match="from_llama"):
         inside(llama, toy, never)
+    with pytest.raises(DecodeError, match="no sampler chain"):
+        LlamaProcessor(object(), compiled, None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(llama, "draft_model", object())
         with pytest.raises(DecodeError, match="draft"):

@@ -209,7 +209,6 @@ class LlamaProcessor:
                 self._error = error = DecodeError(_TWO_GRAMMARS)
                 Refusal.replaces_sampler(self._llama, error)
                 return
-            self._check_calls()
             if self._is_open:
                 self._sampler, self._n_by_sampler = sampler, 0
         self._check_calls()
