@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -54,6 +55,24 @@ def test_steps_of_the_toy_model_are_those_of_its_rows(seed: int) -> None:
         matcher.accept(step.token_id)
         held.append(step.token_id)
     assert sum(not step.forced for step in result.steps) >= 2
+
+
+@pytest.mark.parametrize("n", [1, 3, 60])
+def test_a_step_and_its_alternatives_agree_to_the_last_digit(n: int) -> None:
+    n_found = 0
+    for seed in range(6):
+        result, _ = toy_result(people(), seed, n)
+        for step in (step for step in result.steps if not step.forced):
+            own, removed = step.logprob, step.removed_mass
+            assert own is not None
+            assert removed is not None
+            # The definition of the three, whatever was noted.
+            assert step.masked_logprob == pytest.approx(own - math.log1p(-removed), abs=1e-12)
+            for other in step.alternatives:
+                if other.token_id == step.token_id:
+                    n_found += 1
+                    assert (own, step.masked_logprob) == (other.logprob, other.masked_logprob)
+    assert n_found > 5
 
 
 def test_near_the_budget_the_narrower_mask_counts() -> None:

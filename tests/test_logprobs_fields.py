@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import constrain
-from constrain.driver.result import Result, Step, Timings
+from constrain.driver.result import Step
 from constrain.errors import ConstrainError, UnknownPathError
-from constrain.logprobs import Alternative, Field
+from constrain.logprobs.layout import Layout
 from constrain.logprobs.replay import Replay
+from tests.logprobs_by_hand import alternative, result_of, runners_up, token
 from tests.schema_strategies import json_values
 
 if TYPE_CHECKING:
+    from constrain.driver.result import Result
     from constrain.grammar.ir import Grammar
+    from constrain.logprobs import Field
 
 ITEM = {
     "type": "object",
@@ -35,49 +37,6 @@ ITEM = {
 
 def spaced(schema: object) -> Grammar:
     return constrain.json_schema(schema, whitespace="spaced")
-
-
-def alternative(text: str, p: float | None, *, ends: bool = False) -> Alternative:
-    """Allowed with probability p among the allowed, or forbidden."""
-    return Alternative(9, text.encode(), -1.0, None if p is None else math.log(p), ends)
-
-
-def token(text: str, p: float | None = None, *others: Alternative) -> Step:
-    """A token that was sampled with probability p among the allowed, or a forced one."""
-    if p is None:
-        return Step.of_forced(1, text.encode())
-    return Step(
-        token_id=1,
-        data=text.encode(),
-        forced=False,
-        logprob=math.log(p) - 1,
-        masked_logprob=math.log(p),
-        sampling_logprob=0.0,
-        removed_mass=0.5,
-        n_allowed=3,
-        masked_entropy=10 * p,  # tells the steps apart
-        alternatives=others,
-    )
-
-
-def runners_up(field: Field) -> tuple[tuple[str, bool, float], ...]:
-    return tuple((r.text, r.complete, round(r.probability, 9)) for r in field.runners_up)
-
-
-def result_of(
-    grammar: Grammar | None, *steps: Step, end: Step | None = None, cancelled: bool = False
-) -> Result:
-    return Result(
-        text=b"".join(step.data for step in steps).decode("utf-8", "replace"),
-        finish_reason="cancelled" if cancelled else "stop",
-        steps=steps,
-        end=end,
-        shortened=False,
-        prompt_tokens=1,
-        n_model_calls=1,
-        timings=Timings(),
-        grammar=grammar,
-    )
 
 
 @pytest.fixture
@@ -318,14 +277,14 @@ def test_any_tokens_of_any_json_give_its_values_and_probabilities(
         assert 0 <= field.confidence <= field.lowest <= 1
         # what is inside is a part of it
         assert fields[0].logprob <= field.logprob + 1e-12
-    check_against_definition(fields, steps, Replay(grammar, raw))
+    check_against_definition(fields, steps, Replay(grammar, raw), raw)
 
 
 def check_against_definition(
-    fields: tuple[Field, ...], steps: list[Step], replay: Replay
+    fields: tuple[Field, ...], steps: list[Step], replay: Replay, raw: bytes
 ) -> None:
     """The module's rule, byte by byte."""
-    decided = replay.decided()
+    decided = replay.decided(Layout(raw, 0, 0))  # no choice is one of layout
     for field in fields[1:]:
         own = set(range(field.start, field.end))
         is_number = field.text[-1].isdigit() and field.text[0] not in '"{['

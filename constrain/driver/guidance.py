@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 class Guidance:
     """How strongly an output keeps to its prompt, against another prompt.
 
+    What a result says of probabilities (`Step`, fields, reports) is of the combined
+    distribution, not of the model's own after the prompt.
+
     Attributes:
         scale: 1 is no guidance, above 1 more of what sets the prompt apart (1.5 is usual),
             0 writes after the negative prompt alone, below 0 the opposite of the prompt.

@@ -134,14 +134,15 @@ class Output:
         if matcher is not None:
             matcher.accept(token_id)
         self.pending = []
+        logprob, masked_logprob, removed_mass = _own_figures(sample, measured, logits)
         step = Step(
             token_id=token_id,
             data=self._vocabulary.tokens[token_id],
             forced=False,
-            logprob=sample.logprob,
-            masked_logprob=sample.masked_logprob,
+            logprob=logprob,
+            masked_logprob=masked_logprob,
             sampling_logprob=sample.sampling_logprob,
-            removed_mass=sample.removed_mass,
+            removed_mass=removed_mass,
             n_allowed=sample.n_allowed,
             entropy=None if measured is None else measured.entropy,
             masked_entropy=None if measured is None else measured.masked_entropy,
@@ -311,6 +312,20 @@ def text_mask(vocabulary: Vocabulary) -> MaskWords:
     allowed[list(vocabulary.control_ids)] = False
     allowed[list(vocabulary.end_ids)] = True
     return np.packbits(allowed, bitorder="little").view("<u4").astype(np.uint32)
+
+
+def _own_figures(
+    sample: Sample, measured: Measurement | None, logits: Logits
+) -> tuple[float, float, float]:
+    """Own and masked log-probability and the removed mass: measured, or as the sampler has it.
+
+    So a step and its alternatives agree to the last digit.
+    """
+    if measured is not None:
+        figures = measured.probabilities(sample.token_id, logits)
+        if figures is not None:
+            return figures
+    return sample.logprob, sample.masked_logprob, sample.removed_mass
 
 
 def _only_token(mask: MaskWords) -> int | None:

@@ -62,13 +62,16 @@ class _CutOff(Exception):  # noqa: N818  no error: it ends the reading of a part
     """The text ends here, inside a value."""
 
 
-def json_spans(data: bytes, *, partial: bool = False) -> tuple[Span, ...]:
+def json_spans(
+    data: bytes, *, partial: bool = False, followed: bool = False
+) -> tuple[Span, ...]:
     """The values of a JSON text in the order in which they begin, containers first.
 
     Args:
         data: the text, in UTF-8.
         partial: the text may be cut off anywhere: what is complete is given; the containers
             around the cut and a value that it may go through are left out.
+        followed: other text may follow the JSON text; it is not read.
 
     Raises:
         ValueError: it is no JSON text; names the byte.
@@ -79,7 +82,8 @@ def json_spans(data: bytes, *, partial: bool = False) -> tuple[Span, ...]:
     reader = _Reader(data, partial=partial)
     try:
         reader.read_value()
-        reader.read_end()
+        if not followed:
+            reader.read_end()
     except _CutOff:
         if not partial:
             raise ValueError("the JSON text is cut off") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from heapq import merge
 from typing import TYPE_CHECKING, NamedTuple
@@ -60,6 +61,37 @@ class Measurement:
     entropy: float
     masked_entropy: float
     alternatives: tuple[Alternative, ...]
+
+    def probabilities(
+        self, token_id: int, logits: npt.NDArray[np.float32]
+    ) -> tuple[float, float, float] | None:
+        """An allowed token's own and masked log-probability, and the probability removed.
+
+        From the sums that the alternatives come from: a token that is one of them has exactly
+        its figures.
+
+        Args:
+            token_id: an allowed token.
+            logits: the row that was measured.
+
+        Returns:
+            None if the sums cannot be told from the alternatives: there is no allowed one, or
+            logits of infinity are in play.
+        """
+        known = next((a for a in self.alternatives if a.token_id == token_id), None)
+        known = known or next((a for a in self.alternatives if a.allowed), None)
+        if known is None or known.masked_logprob is None:
+            return None
+        logit, other = float(logits[token_id]), float(logits[known.token_id])
+        if not (math.isfinite(logit) and math.isfinite(other) and known.logprob > -math.inf):
+            return None
+        lead = logit - other  # exactly 0 for the token itself
+        removed = -math.expm1(known.logprob - known.masked_logprob)
+        return (
+            lead + known.logprob,
+            min(0.0, lead + known.masked_logprob),
+            min(1.0, max(0.0, removed)),
+        )
 
 
 def measure(

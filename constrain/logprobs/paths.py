@@ -34,7 +34,10 @@ _WILDCARD = re.compile(r"\.\*|\[\*\]")
 
 
 def format_path(keys: Sequence[Key]) -> str:
-    r"""The path in its shortest spelling.
+    r"""The path in its shortest spelling of characters that print.
+
+    Others (controls, marks that turn the direction of writing) stand as their escapes, so the
+    path can be shown anywhere and still be read by `parse_path`.
 
     >>> format_path(["items", 0, "odd key", 'say "hi"'])
     '$.items[0]["odd key"]["say \\"hi\\""]'
@@ -50,9 +53,10 @@ def format_step(key: Key) -> str:
     """
     if isinstance(key, int):
         return f"[{key}]"
-    if _NAME.fullmatch(key):
+    if _NAME.fullmatch(key) and key.isprintable():
         return f".{key}"
-    return f"[{json.dumps(key, ensure_ascii=False)}]"
+    quoted = json.dumps(key, ensure_ascii=False)
+    return f"[{''.join(c if c.isprintable() else json.dumps(c)[1:-1] for c in quoted)}]"
 
 
 def parse_path(path: str) -> Keys:

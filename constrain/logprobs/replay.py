@@ -2,7 +2,8 @@
 
 The text is followed once more through the grammar compiled for single bytes, so nothing has to
 be noted while tokens are drawn, and a token that spans several values can be taken apart. A
-byte is *decided* where another byte could have stood, or where the text could have ended.
+byte is *decided* where another byte could have stood, or where the text could have ended. In
+JSON, what the grammar allows of white space between the tokens is a choice of *layout*.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import numpy.typing as npt
 
 from constrain.automaton import bytes_vocabulary, compile
 from constrain.errors import TokenRejectedError
+from constrain.logprobs.layout import SPACE
 
 if TYPE_CHECKING:
     from constrain.automaton import Matcher
     from constrain.grammar.ir import Grammar
     from constrain.limits import Limits
+    from constrain.logprobs.layout import Layout
 
+_SPACE_BYTES = np.frombuffer(SPACE, np.uint8)
 _NUMBER_BYTES = np.frombuffer(b"+-.0123456789Ee", np.uint8)
 
 
@@ -63,16 +67,38 @@ class Replay:
         self._allowed = bits.view(np.bool_)
         self._may_end = may_end
 
-    def decided(self) -> npt.NDArray[np.bool_]:
-        """bool[len(data) + 1]: True where the grammar left a choice.
+    def decided(self, layout: Layout) -> npt.NDArray[np.bool_]:
+        """bool[len(data) + 1]: True where the grammar left a choice that is not of layout.
 
         The last entry speaks of the end of the text: True if it could also have gone on.
+        A byte of content counts if another one, or the end, could have come in its place,
+        and white space that is layout only if it ruled out content (the next digit of a number,
+        another item) that could have stood in its place.
         """
-        if self._allowed is None or self._may_end is None:
+        ways = self._ways()
+        if ways is None:
             return np.ones(len(self._data) + 1, np.bool_)
-        n_ways = self._allowed.sum(axis=1) + self._may_end
-        result: npt.NDArray[np.bool_] = n_ways > 1
+        ways[np.ix_(np.flatnonzero(layout.free), _SPACE_BYTES)] = False
+        result: npt.NDArray[np.bool_] = ways.sum(axis=1) > 1
+        white = np.flatnonzero(layout.white)
+        result[white] = (ways[white] & ~ways[white + 1]).any(axis=1)
         return result
+
+    def layout_choices(self, layout: Layout) -> npt.NDArray[np.bool_]:
+        """bool[len(data) + 1]: True where white space could be layout, or not be there."""
+        ways = self._ways()
+        if ways is None:
+            return np.zeros(len(self._data) + 1, np.bool_)
+        result: npt.NDArray[np.bool_] = (
+            layout.free & ways[:, _SPACE_BYTES].any(axis=1) & (ways.sum(axis=1) > 1)
+        )
+        return result
+
+    def _ways(self) -> npt.NDArray[np.bool_] | None:
+        """bool[len(data) + 1, 257]: which byte could come, and last the end; None: anything."""
+        if self._allowed is None or self._may_end is None:
+            return None
+        return np.hstack([self._allowed, self._may_end[:, None]])
 
     def number_goes_on(self, position: int) -> bool:
         """Could a number that ends at this position have had another character?"""
