@@ -107,6 +107,9 @@ class Compiled {
   bool step_token(const Threads& from, uint32_t token, Threads& to);
   ConfigId unlike_after(const Budget& work, uint32_t token, uint32_t n_bytes);
   void settle_unlike(Budget& work, std::vector<uint64_t>& group);
+  bool reads_unlike(const Threads& at) const;
+  Verdict verdict_closed(const Budget& work, uint32_t token, size_t end);
+  void settle_closed(Budget& work);
   void settle_groups(Budget& work);
   void settle_each(Budget& work);
   bool find_parts(Budget& work, std::vector<LandingPart>& parts);

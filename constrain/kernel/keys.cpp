@@ -221,6 +221,7 @@ bool Machine::name_reaches(const ObjectSpec& spec, const uint32_t* state, uint32
   for (uint32_t i = node.lo; i < node.hi; ++i) {
     const std::string& text = spec.properties[i].name;
     if (text.size() <= depth || !may_use(spec, state, i)) continue;
+    if ((static_cast<uint8_t>(text[depth]) & 0xC0) == 0x80) continue;  // inside a character
     size_t at = depth;
     const uint32_t code = decode_utf8(text, at);
     for (const CodeRange r : ranges)

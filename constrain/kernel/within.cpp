@@ -157,6 +157,7 @@ void Compiled::settle_groups(Budget& work) {
       if (found == Verdict::kFits) work.mask[w] |= group[w];
     }
   }
+  settle_closed(work);
 }
 
 // --- single tokens
