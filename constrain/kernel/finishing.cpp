@@ -28,7 +28,10 @@ Onward Compiled::onward(ConfigId config) {
     if (!bytes.has(byte)) continue;
     Threads next;
     machine_->step(best, byte, next);
-    if (machine_->potential(next) < left)
+    const auto is_near = [&](const Thread& t) {  // if items might repeat
+      return machine_->potential(machine_->untracked(t)) < left;
+    };
+    if (std::any_of(next.begin(), next.end(), is_near) && machine_->potential(next) < left)
       return arena_->onward[config] = {byte, arena_->config(next)};
   }
   throw BadGrammar("internal: no byte shortens the completion");

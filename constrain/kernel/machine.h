@@ -136,6 +136,7 @@ class Machine {
   std::vector<uint32_t> string_lengths(const Value& value, uint32_t n);
   void count_items(uint32_t array);
   uint32_t tracked_potential(const Thread& thread);
+  bool descends(const Thread& start, uint32_t bound);
   void open_key(const Cell& cell, Closure& work);
   CellId make_cell(const Cell& cell);
   uint32_t done_length(const Cell& cell) const;

@@ -32,6 +32,10 @@ void Masker::mark_names(const Thread& thread, uint64_t* mask) {
   while (!pending.empty()) {
     const NameStep at = pending.back();
     pending.pop_back();
+    const uint32_t end = at.key.escape == kNoEscape ? trie.child(at.node, '"') : kNone;
+    if (end != kNone)  // the name itself
+      for (const uint32_t* t = trie.tokens_begin(end); t != trie.subtree_end(end); ++t)
+        add_token(mask, *t);
     next.clear();
     push_names(trie, at, spec, next);
     for (const NameStep& step : next) {
