@@ -148,6 +148,8 @@ class ExprPool {
   // none of `except` (ascending).
   uint32_t escaped_min(ExprId text, uint32_t escape, EscapeMode mode,
                        const std::vector<uint32_t>& except);
+  // escape_reach, kept.
+  const std::vector<CodeRange>& reach_of(uint32_t escape, EscapeMode mode);
   // The decoded text that other keys of class `tag` go on with; kEmptyExpr: none does.
   ExprId quoted_text(ExprId keys, uint32_t tag) const;
   // The bytes that may come next.
@@ -266,6 +268,7 @@ class ExprPool {
   std::unordered_map<uint64_t, uint32_t> meets_;
   std::unordered_map<SearchKey, uint32_t, SearchHash> lengths_, spelled_;
   std::unordered_map<uint64_t, bool> reach_;
+  std::unordered_map<uint64_t, std::vector<CodeRange>> escape_reach_;
   std::unordered_map<uint32_t, ByteSet> loops_, first_;
   std::unordered_map<ExprId, bool> plenty_;
   std::unordered_map<uint64_t, ExprId> rounded_;

@@ -21,7 +21,10 @@ Onward Compiled::onward(ConfigId config) {
   for (const Thread& t : at) {
     if (machine_->potential(t) > left) continue;
     best.push_back(t);
-    bytes = bytes | machine_->first_bytes(machine_->untracked(t));  // and perhaps some more
+    // Too many do no harm; those of a key take longer to find than to try.
+    const Thread plain = machine_->untracked(t);
+    const bool is_key = plain.lexeme != kFinished && plain.lexeme & kKeyBit;
+    bytes = bytes | (is_key ? engine->pool.alphabet() : machine_->first_bytes(plain));
   }
   for (unsigned b = 0; b < 256; ++b) {
     const auto byte = static_cast<uint8_t>(b);

@@ -88,7 +88,7 @@ uint32_t Machine::other_distance(const Key& key, const ObjectSpec& spec, uint32_
   }
   if (is_free) return pool_.escaped_min(text, key.escape, mode, {});
   const std::vector<uint32_t> named = name_characters(key.name, key.used, spec);
-  const auto ranges = escape_reach(key.escape, mode, pool_.alphabet());
+  const auto& ranges = pool_.reach_of(key.escape, mode);
   std::vector<Beginning> starts;
   for (const uint32_t code : named) {
     const auto in = [&](CodeRange r) { return r.lo <= code && code <= r.hi; };

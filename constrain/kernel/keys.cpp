@@ -213,7 +213,7 @@ bool Machine::may_go_on(const Key& key, const Cell& cell) const {
 // Does a usable name below `name` go on with a character that the escape can become?
 bool Machine::name_reaches(const ObjectSpec& spec, const uint32_t* state, uint32_t name,
                            uint32_t escape) const {
-  const auto ranges = escape_reach(escape, program_.forms[spec.form].escapes, pool_.alphabet());
+  const auto& ranges = pool_.reach_of(escape, program_.forms[spec.form].escapes);
   const NameTree::Node& node = spec.names.nodes[name];
   uint32_t depth = 0;  // bytes that all names of the node share: those of its first, up to it
   for (uint32_t at = 0; at != name; ++depth)

@@ -97,10 +97,17 @@ uint32_t ExprPool::spelled_after(ExprId text, uint32_t lo, uint32_t hi) {
   return found;
 }
 
+const std::vector<CodeRange>& ExprPool::reach_of(uint32_t escape, EscapeMode mode) {
+  const uint64_t key = uint64_t{escape} << 1 | static_cast<uint64_t>(mode);
+  const auto known = escape_reach_.find(key);
+  if (known != escape_reach_.end()) return known->second;
+  return escape_reach_[key] = escape_reach(escape, mode, alphabet_);
+}
+
 uint32_t ExprPool::escaped_min(ExprId text, uint32_t escape, EscapeMode mode,
                                const std::vector<uint32_t>& except) {
   uint32_t least = kInfinite;
-  for (const Span& s : spans_of(escape_reach(escape, mode, alphabet_), escape, alphabet_, except))
+  for (const Span& s : spans_of(reach_of(escape, mode), escape, alphabet_, except))
     if (s.rest < least)
       least = std::min(least, add_length(s.rest, spelled_after(text, s.lo, s.hi)));
   return add_length(least, 1);
