@@ -53,7 +53,8 @@ TOKENS = with_end(
     (
         *(bytes([b]) for b in range(256)),
         *(a + b for a, b in itertools.product((b"a", b"b", b"1", b'"', b"\\"), repeat=2)),
-        *(b'":', b'":"', b'","', b'"]', b'"}', b'a":', b'b","', b'{"', b'["', b", ", b"[[", b'"],["'),
+        *(b'":', b'":"', b'","', b'"]', b'"}', b'a":', b'b","', b'{"', b'["', b", ", b"[["),
+        b'"],["',
         *(b"aba", b'a":1,"', b"\\u00", b"61", b"1,2", b"12", b"null", b'"a"]', "é".encode()),
     )
 )
@@ -96,7 +97,7 @@ def test_a_mask_holds_exactly_the_tokens_that_fit_one_by_one(
 
 
 def test_an_escape_that_has_begun_is_ended_the_shortest_way() -> None:
-    r"""After `{"\` the quotation mark ends escape and character: `\"":0}` needs 5 more bytes."""
+    r"""After `{"\` a quotation mark ends the escape, and with it a whole key: `{"\"":0}`."""
     schema = {"additionalProperties": {"type": "integer"}, "minProperties": 1, "type": "object"}
     grammar = constrain.json_schema(schema, whitespace="compact", escapes="any")
     matcher = constrain.compile(grammar, vocabulary_of(TOKENS)).matcher()
