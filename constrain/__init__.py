@@ -23,6 +23,7 @@ from constrain.errors import (
 )
 from constrain.grammar.compose import choice, regex, text
 from constrain.grammar.ir import Grammar
+from constrain.grammar.wishes import Wishes
 from constrain.grammar_of import as_grammar, json_schema
 from constrain.limits import Limits
 from constrain.sampling import Sampler, Sampling
@@ -50,6 +51,7 @@ __all__ = [
     "UnsupportedSchemaError",
     "Vocabulary",
     "VocabularyError",
+    "Wishes",
     "as_grammar",
     "check",
     "choice",

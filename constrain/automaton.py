@@ -93,10 +93,12 @@ class Matcher(kernel.Matcher):
         return bits.view(np.bool_)
 
     def bias(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """What weighted choices add to the logits: `(token_ids int32[k], values float32[k])`.
+        """What the grammar adds to the logits: `(token_ids int32[k], values float32[k])`.
 
-        Only allowed tokens with a bias other than 0 are listed, ascending. Along any path the
-        values add up to the weight of the text chosen less that of the best one.
+        Natural logarithms. Only allowed tokens with a value other than 0 are listed, ascending.
+        Those of weighted choices and properties add up along any path to the weight of the text
+        chosen less that of the best one; those of `Wishes` are relative to `bias_offset`, which
+        no draw depends on, and add up with it to what the text costs.
         """
         ids, values = self._biases()
         return np.frombuffer(ids, np.int32).copy(), np.frombuffer(values, np.float32).copy()

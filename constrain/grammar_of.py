@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from constrain.errors import SchemaError
 from constrain.grammar.ir import Grammar
+from constrain.grammar.wishes import NO_WISHES, Wishes
 from constrain.schema import json_schema as grammar_of_schema
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def json_schema(  # noqa: PLR0913  each argument is one independent option
     *,
     max_items: int | None = None,
     max_digits: int | None = None,
+    wishes: Wishes = NO_WISHES,
 ) -> Grammar:
     """The grammar of the JSON texts that are valid for a schema.
 
@@ -49,6 +51,7 @@ def json_schema(  # noqa: PLR0913  each argument is one independent option
         max_digits: most digits of a number (1 to 1 000) before the point, after it, and in an
             exponent; gives way as well. Values of `enum` and `const` are not capped, nor what
             is in an array that must hold two or more different items.
+        wishes: log-space biases towards short texts; unlike the caps they forbid nothing.
 
     Raises:
         SchemaError: malformed; UnsupportedSchemaError: outside what is matched exactly;
@@ -74,6 +77,7 @@ def json_schema(  # noqa: PLR0913  each argument is one independent option
         registry=registry,
         max_items=max_items,
         max_digits=max_digits,
+        wishes=wishes,
     )
     return grammar if adapter is None else replace(grammar, target=adapter)
 

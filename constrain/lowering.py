@@ -22,6 +22,7 @@ from constrain.kernel import Compiled
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from constrain.grammar.wishes import Wishes
     from constrain.kernel import Engine
     from constrain.limits import Limits
 
@@ -233,7 +234,10 @@ class Lowering:
         known = self._forms.get(form)
         if known is None:
             known = self.kernel.form(
-                form.whitespace, form.property_order == "any", _UNIVERSE[form.escapes]
+                form.whitespace,
+                form.property_order == "any",
+                _UNIVERSE[form.escapes],
+                _wishes(form.wishes),
             )
             self._forms[form] = known
             self._universes[known] = _UNIVERSE[form.escapes]
@@ -325,3 +329,8 @@ class Lowering:
 def _bound(most: int | None) -> int:
     """An upper bound as the kernel takes it."""
     return _UNBOUNDED if most is None else most
+
+
+def _wishes(wishes: Wishes) -> tuple[float, float, float, float]:
+    """In the kernel's order."""
+    return wishes.short_strings, wishes.short_arrays, wishes.short_numbers, wishes.compact

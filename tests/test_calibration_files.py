@@ -148,6 +148,20 @@ def test_a_diagram_shows_the_table(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_diagram_shows_names_and_title_as_they_are(tmp_path: Path) -> None:
+    """No formula between two `$`, no name left out, no control character."""
+    pytest.importorskip("matplotlib")
+    names = ["_hidden", "$\\foo$", "a\x1b"]
+    title = "cost_$\\x$.jsonl"
+    figure = calibration.reliability_diagram(dict.fromkeys(names, TABLE), title=title)
+    for name in ("a.png", "a.svg"):
+        figure.savefig(tmp_path / name)  # matplotlib reads formulas when it draws
+    (legend,) = figure.legends
+    shown = [text.get_text().partition(" (error")[0] for text in legend.get_texts()]
+    assert shown == ["honest", "_hidden", "$\\foo$", "a\\x1b"]
+    assert figure.axes[0].get_title() == title
+
+
 @pytest.mark.parametrize("n", [0, 5])
 def test_a_diagram_shows_one_to_four_tables(n: int) -> None:
     with pytest.raises(CalibrationError, match=f"{n} tables"):

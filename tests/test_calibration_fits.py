@@ -80,6 +80,33 @@ def test_the_temperature_has_the_least_log_loss() -> None:
     assert fit.temperature == pytest.approx(math.exp(best.x), rel=1e-5)
 
 
+@pytest.mark.parametrize("sharpness", [1.5, 4.0])
+def test_certain_misses_weigh_what_the_log_loss_says(sharpness: float) -> None:
+    """The fit is where `log_loss` is least, on a grid with steps of 0.15 %."""
+    true, truth = world(11, 1000, n_labels=2)
+    reported = softmax(np.log(true) * sharpness)
+    rows = np.vstack([reported, [[1.0, 0.0], [0.0, 1.0]]])
+    drawn = np.append(truth, [1, 0])
+    grid = np.geomspace(0.5, 20, 2461)
+    losses = [calibration.log_loss(Temperature(temperature=t).apply(rows), drawn) for t in grid]
+    fit = calibration.fit_temperature(rows, drawn)
+    assert fit.temperature == pytest.approx(grid[np.argmin(losses)], rel=0.002)
+    assert calibration.log_loss(fit.apply(rows), drawn) <= min(losses) + 1e-9
+
+
+def test_where_all_labels_are_equal_the_temperature_is_one() -> None:
+    """They say nothing of it, alone or among others."""
+    for n in (2, 3, 7):
+        even = [[1 / n] * n] * 10
+        fit = calibration.fit_temperature(even, [0, 1] * 5)
+        assert fit.temperature == 1.0
+    true, truth = world(12, 200, n_labels=2)
+    alone = calibration.fit_temperature(softmax(np.log(true) * 2), truth)
+    rows = np.vstack([softmax(np.log(true) * 2), np.full((50, 2), 0.5)])
+    among = calibration.fit_temperature(rows, np.append(truth, [0, 1] * 25))
+    assert among.temperature == pytest.approx(alone.temperature, rel=1e-9)
+
+
 def test_a_temperature_stays_within_its_bounds() -> None:
     sure = [[0.9, 0.1], [0.2, 0.8]]
     assert calibration.fit_temperature(sure, [0, 1]).temperature == pytest.approx(0.01)
@@ -97,6 +124,40 @@ def test_a_temperature_keeps_the_ranking_and_bears_zeros() -> None:
     assert Temperature(temperature=1).apply(rows) == pytest.approx(rows)
     # sqrt(0.64) : sqrt(0.36) = 8 : 6
     assert Temperature(temperature=2).apply([[0.64, 0.36]])[0] == pytest.approx([4 / 7, 3 / 7])
+
+
+@pytest.mark.parametrize(
+    ("temperature", "expected"),
+    [(1e-320, [0.0, 0.5, 0.5]), (1e-3, [0.0, 0.5, 0.5]), (1e308, [1 / 3] * 3)],
+)
+def test_extreme_temperatures_choose_or_level(
+    temperature: float, expected: list[float]
+) -> None:
+    found = Temperature(temperature=temperature).apply([[0.2, 0.4, 0.4]])
+    assert found[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("slope", "shift", "row", "expected"),
+    [
+        # Far below 0 the curve is exp(x + b): the odds 3/7 and 7/3, that is 9 to 49.
+        (1.0, -1000.0, [0.3, 0.7], [9 / 58, 49 / 58]),
+        (1e5, -1e5, [0.3, 0.7], [0.0, 1.0]),  # exp(-184 730) to exp(-15 270)
+        (0.0, -1e300, [0.3, 0.7], [0.5, 0.5]),
+        (1e308, 0.0, [0.01, 0.99], [0.0, 1.0]),  # 0 to 1, past the range of float64
+    ],
+)
+def test_platt_bears_curves_near_zero(
+    slope: float, shift: float, row: list[float], expected: list[float]
+) -> None:
+    fit = Platt(slopes=(slope, slope), intercepts=(shift, shift), labels=("a", "b"))
+    assert fit.apply([row])[0] == pytest.approx(expected)
+
+
+def test_platt_labels_that_are_all_ruled_out_share_equally() -> None:
+    # 1e308 times the log-odds of 0.01 and minus those of 0.99: both are -4.6e308, no float64
+    fit = Platt(slopes=(1e308, -1e308), intercepts=(0.0, 0.0), labels=("a", "b"))
+    assert fit.apply([[0.01, 0.99]])[0].tolist() == [0.5, 0.5]
 
 
 def distorted(true: Rows) -> Rows:
@@ -221,6 +282,11 @@ def test_labels_are_checked_when_a_fit_is_applied() -> None:
     assert Temperature(temperature=1).apply_to({"x": 0.5, "y": 0.5}) == {"x": 0.5, "y": 0.5}
 
 
+NO_TEXTS: Any = (1, 2)  # what a type checker would refuse
+ONE_TEXT: Any = "ab"
+NO_TEXT: Any = {"n": 5}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -236,6 +302,15 @@ def test_labels_are_checked_when_a_fit_is_applied() -> None:
         (lambda: Isotonic(knots=((0.1, 0.2),), values=((1, 0),), labels=("a",)), "values"),
         (lambda: Isotonic(knots=((0.1, 0.2),), values=((0, 2),), labels=("a",)), "values"),
         (lambda: Isotonic(knots=((),), values=((),), labels=("a",)), "at least one"),
+        (lambda: Temperature(temperature=1, labels=("a", "a")), "different texts"),
+        (lambda: Temperature(temperature=1, labels=NO_TEXTS), "different texts"),
+        (lambda: Temperature(temperature=1, labels=ONE_TEXT), "different texts"),
+        (lambda: Platt(slopes=(1, 1), intercepts=(0, 0), labels=("a", "a")), "different texts"),
+        (
+            lambda: Isotonic(knots=((0.1,),) * 2, values=((0.1,),) * 2, labels=("a", "a")),
+            "different texts",
+        ),
+        (lambda: Temperature(temperature=1, made_with=NO_TEXT), "only texts"),
     ],
 )
 def test_wrong_parameters_are_refused(make: Any, message: str) -> None:
@@ -252,6 +327,12 @@ ROWS = [[0.6, 0.4], [0.3, 0.7], [0.5, 0.5]]
         (lambda: calibration.fit_platt(ROWS, [0, 0, 0], ("a", "b")), "no example is 'b'"),
         (lambda: calibration.fit_isotonic(ROWS, [0, 1, 1], ("a",)), "1 labels for 2"),
         (lambda: calibration.fit_temperature(ROWS, [0, 1, 2]), "0 to 1"),
+        (lambda: calibration.fit_temperature(ROWS, [0, 1, 1], ["a", "a"]), "different texts"),
+        (lambda: calibration.fit_temperature(ROWS, [0, 1, 1], "ab"), "different texts"),
+        (lambda: calibration.fit_temperature(ROWS, [0, 1, 1], "abc"), "different texts"),
+        (lambda: calibration.fit_temperature(ROWS, [0, 1, 1], [*"abc"]), "3 labels for 2"),
+        (lambda: calibration.fit_platt(ROWS, [0, 1, 1], ["a", "a"]), "different texts"),
+        (lambda: calibration.fit_isotonic(ROWS, [0, 1, 1], NO_TEXTS), "different texts"),
         (lambda: calibration.fit("magic", ROWS, [0, 1, 1], ("a", "b")), "magic"),  # type: ignore[arg-type]  # the wrong method is the case
         (
             lambda: calibration.held_out("temperature", ROWS, [0, 1, 1], ("a", "b")),

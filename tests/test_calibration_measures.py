@@ -96,6 +96,28 @@ def test_a_table_prints_its_rows() -> None:
     ]  # fmt: skip
 
 
+def test_limits_that_round_alike_get_more_digits() -> None:
+    values = [0.99961, 0.99962, 0.99964, 0.99965]
+    table = reliability_table(values, [True] * 4, n_bins=2, binning="mass")
+    # the middle quantile is (0.99962 + 0.99964) / 2
+    head, *rows = str(table).splitlines()
+    assert [row.split()[:4] for row in rows] == [
+        ["99.961%", "-", "99.963%", "2"],
+        ["99.963%", "-", "99.965%", "2"],
+    ]
+    assert {row[head.index(" n ") + 1] for row in rows} == {"2"}
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_a_bin_of_one_value_shows_it_once() -> None:
+    # quantiles 0, 1/2 and 1 of these: 0.5, 0.5 and 0.9
+    table = reliability_table([0.5, 0.5, 0.5, 0.9], [True] * 4, n_bins=2, binning="mass")
+    _, first, second = str(table).splitlines()
+    assert first.split()[:3] == ["50.0%", "3", "50.0%"]
+    assert second.split()[:4] == ["50.0%", "-", "90.0%", "1"]
+    assert len(first) == len(second)
+
+
 @pytest.mark.parametrize("n_labels", [2, 3, 5])
 def test_losses_are_those_of_scikit_learn(n_labels: int) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
@@ -145,6 +167,9 @@ WRONG: list[tuple[Any, Any, str]] = [
     ([1.5], [True], "1.5"),
     ([math.nan], [True], "nan"),
     ([0.5], [1], "booleans"),
+    (["sure"], [True], "confidence: .*expected numbers"),
+    ([[0.5], [0.5, 0.5]], [True, True], "confidence: .*in rows of one length"),
+    ([0.5, 0.5], [[True], [True, False]], "correct: .*expected booleans"),
 ]
 
 
@@ -172,6 +197,10 @@ def test_wrong_bins_are_refused(n_bins: int, binning: Any) -> None:
         ([[0.5, 0.5]], [-1], "0 to 1"),
         ([[0.5, 0.5]], [0, 1], "each of 1"),
         ([[0.5, 0.5]], [0.0], "index"),
+        ([[0.9, 0.1], [1]], [0, 1], "probabilities: .*in rows of one length"),
+        ([["good", "bad"]], [0], "probabilities: .*expected numbers"),
+        ([[10**400, 0.5]], [0], "probabilities: .*expected numbers"),
+        ([[0.5, 0.5], [0.5, 0.5]], [[0], [0, 1]], "truth: .*index"),
     ],
 )
 def test_wrong_forecasts_are_refused(probabilities: Any, truth: Any, message: str) -> None:

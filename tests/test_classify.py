@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import typing
+from contextlib import nullcontext
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,14 +23,18 @@ from constrain.driver.classify import (
     questions,
 )
 from constrain.driver.forced import CanonicalTokenizer
+from constrain.driver.judging import Judging
 from constrain.driver.labels import labels_of
 from constrain.driver.scoring import Scorer
-from constrain.errors import CalibrationError, DecodeError, GrammarError
+from constrain.errors import CalibrationError, DecodeError, GrammarError, LimitError
 from tests.branching_toy import BranchingToy
 from tests.toy_model import END, TOKENS, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from constrain.driver.prompts import Prompt
 
 PROMPT = tokenize(b"the name")
 OTHER = tokenize(b"the end")
@@ -196,6 +201,15 @@ def test_a_calibration_finds_its_labels_in_any_order() -> None:
         judged(Judgement(calibration=lift), {"a": -1.0, "c": -1.0})
 
 
+def test_labels_that_a_calibration_cannot_tell_apart_are_refused() -> None:
+    """A text label is known by itself, any other by its text: here both by "name"."""
+    judgement = Judgement(calibration=Temperature(temperature=2.0))
+    with pytest.raises(CalibrationError, match="labels 1 and 'name' are both 'name'"):
+        classify({1: "name", "name": "true"}, judgement)
+    fine = classify({1: "true", "false": "na"}, judgement)
+    assert list(fine.probabilities) == [1, "false"]
+
+
 def test_labels_without_any_probability_are_an_error() -> None:
     none = {"a": -math.inf, "b": -math.inf}
     with pytest.raises(DecodeError, match="probability 0"):
@@ -255,10 +269,14 @@ def test_a_named_literal_is_one_too() -> None:
         (["good", "good"], "two labels have the text 'good'"),
         ({"a": "good", "b": "good"}, "two labels have the text 'good'"),
         (["good", ""], "not empty"),
-        (["good", 5], "not empty"),
-        (Literal["good", True], "not empty"),
-        (Literal["good", b"bad"], "not empty"),
-        (Enum("Pair", [("A", 0.5), ("B", 1.5)]), "not empty"),
+        (["good", 5], "label 5 has the int 5"),
+        (Literal[True, False], "label True has the bool True .* dict from label to text"),
+        (Literal["good", b"bad"], "bytes b'bad' where a text"),
+        (["good", None], "label None has the NoneType None"),
+        (Enum("Pair", [("A", 0.5), ("B", 1.5)]), "Pair.A.* has the float 0.5"),
+        ({"good": 1, "bad": 2}, "label 'good' has the int 1"),
+        ({"good", "bad"}, "no order; pass a list"),
+        (frozenset({"good", "bad"}), "no order; pass a list"),
     ],
 )
 def test_wrong_labels_are_refused(source: object, message: str) -> None:
@@ -311,6 +329,56 @@ def test_labels_of_their_own_are_chosen_by_the_threshold() -> None:
     result = MultiClassification.of(answers, 0.5)
     assert result.labels == ("x", "z")
     assert result.probabilities == {"x": 0.7, "y": 0.4, "z": 0.5}
+
+
+class ToyJudge(Judging):
+    """What `Model` inherits, over the toy."""
+
+    def __init__(self, n_ctx: int = 64) -> None:
+        self.model = BranchingToy(n_ctx=n_ctx)
+
+    def prompt_tokens(self, prompt: Prompt) -> list[int]:
+        return tokenize(str(prompt).encode())
+
+    def _busy(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    @property
+    def _scorer(self) -> Scorer:
+        tree = TreeEvaluator(SequenceCache(self.model), self.model, [END])
+        return Scorer(tree, CanonicalTokenizer(tokenize, TOKENS))
+
+
+@pytest.mark.parametrize("end", [False, True])
+def test_the_tokens_of_a_classification_are_those_it_needs(end: bool) -> None:
+    labels = {"short": "na", "long": "the name true"}
+    n = ToyJudge().n_tokens_to_classify("the name", labels, end=end)
+    # all but the last of the longest label is fed, and that too if the end is asked for
+    longest = max(len(tokenize(text.encode())) for text in labels.values())
+    assert n == len(PROMPT) + longest - (0 if end else 1)
+    enough = ToyJudge(n_ctx=n)
+    assert not enough.model.decoded
+    assert enough.classify("the name", labels, end=end).label in labels
+    with pytest.raises(LimitError) as caught:
+        ToyJudge(n_ctx=n - 1).classify("the name", labels, end=end)
+    assert (caught.value.given, caught.value.limit) == (n, n - 1)
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        (("true", "false", "na"), "two texts, for yes and for no"),
+        (("true",), "at least 2"),
+        ({"true", "false"}, "no order"),
+    ],
+)
+def test_a_question_has_two_answers(answers: Any, message: str) -> None:
+    judge = ToyJudge()
+    with pytest.raises(GrammarError, match=message):
+        judge.classify_each("the", ["name"], question="{label}", answers=answers)
+    assert not judge.model.decoded
+    found = judge.classify_each("the", ["name"], question="{label}", answers=("true", "false"))
+    assert list(found.answers["name"].probabilities) == ["true", "false"]
 
 
 def test_questions_follow_the_text_or_the_last_message() -> None:

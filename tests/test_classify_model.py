@@ -76,6 +76,15 @@ def test_classify_equals_the_product_of_steps(
     assert result.label == max(expected, key=expected.__getitem__)
 
 
+def test_the_tokens_it_takes_are_known_before(model: Model) -> None:
+    spelled = [score.tokens for score in model.score(PROMPT, list(LABELS.values()))]
+    n = len(model.prompt_tokens(PROMPT)) + max(map(len, spelled))
+    assert model.n_tokens_to_classify(PROMPT, LABELS, end=True) == n
+    assert model.n_tokens_to_classify(PROMPT, LABELS) == n - 1
+    with load(n_ctx=n, n_batch=1, n_threads=1) as tight:
+        assert tight.classify(PROMPT, LABELS, end=True).best in LABELS
+
+
 def test_without_the_end_the_shorter_label_excludes_the_longer(
     model: Model, truth: dict[str, list[float]]
 ) -> None:

@@ -232,6 +232,17 @@ def test_a_schema_is_written_in_one_layout_unless_told_otherwise(
     assert model.grammar == constrain.json_schema(YEAR_SCHEMA, whitespace="spaced")
 
 
+def test_caps_and_wishes_reach_the_grammar(model: ScriptedModel, schema_file: str) -> None:
+    model.pieces = ['{"year": 1815}']
+    words = ["--max-items", "0", "--max-digits", "4", "--wish", "short-numbers=0.5"]
+    words += ["--wish", "compact=-1"]
+    assert main(["generate", "--schema", schema_file, *words, "Year?"]) == 0
+    wishes = constrain.Wishes(short_numbers=0.5, compact=-1.0)
+    assert model.grammar == constrain.json_schema(
+        YEAR_SCHEMA, whitespace="spaced", max_items=0, max_digits=4, wishes=wishes
+    )
+
+
 def test_a_python_type_is_found_in_the_current_folder(
     model: ScriptedModel,
     monkeypatch: pytest.MonkeyPatch,
@@ -350,6 +361,8 @@ WRONG = {
     "no threads": ([*CHOICE, "Hi", "--threads", "0"], "must be 1 or more"),
     "bias": ([*CHOICE, "Hi", "--logit-bias", "yes"], "'yes' is not TEXT=VALUE"),
     "bias id": ([*CHOICE, "Hi", "--logit-bias-id", "yes=1"], "'yes' is not a whole number"),
+    "wish": ([*CHOICE, "Hi", "--wish", "short=1"], "'short=1' is not NAME=NATS"),
+    "wish value": ([*CHOICE, "Hi", "--wish", "compact=very"], "'very' is not a finite"),
     "bias value": ([*CHOICE, "Hi", "--logit-bias", "yes=much"], "'much' is not a finite"),
 }
 
@@ -377,6 +390,10 @@ FAILING = {
     "no name": (["generate", "--type", "json:Absent", "Hi"], "has no attribute 'Absent'"),
     "regex": (["generate", "--regex", "(a", "Hi"], "(a"),
     "negative temperature": ([*CHOICE, "Hi", "--temperature", "-1"], "temperature"),
+    "cap without JSON": ([*CHOICE, "Hi", "--max-items", "2"], "are for JSON text"),
+    "wish without JSON": (["generate", "--regex", "a", "--wish", "compact=1"], "are for JSON"),
+    "wish out of range": ([*CHOICE, "Hi", "--wish", "compact=1e9"], "compact must be from"),
+    "digits out of range": ([*CHOICE, "Hi", "--max-digits", "1001"], "max_digits must be"),
     "top_p above 1": ([*CHOICE, "Hi", "--top-p", "1.5"], "top_p"),
 }
 

@@ -8,7 +8,7 @@ import math
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,9 +16,11 @@ import pytest
 
 import constrain
 from constrain import calibration
-from constrain.cli import main
+from constrain.cli import classify, main
+from constrain.cli.models import identity_of
 from constrain.driver.classify import Classification, MultiClassification
 from constrain.errors import DecodeError
+from tests.gguf_writer import gguf_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +37,7 @@ class ScriptedModel:
     """Says "good" with the probability that stands at the end of the prompt."""
 
     asked: list[tuple[Any, Any, dict[str, Any]]] = field(default_factory=list)
+    n_ctx: int = 100  # words
     loaded: tuple[Any, dict[str, Any]] | None = None
     fail_at: int = 0
     failure: BaseException = field(default_factory=lambda: DecodeError("the model failed"))
@@ -48,6 +51,11 @@ class ScriptedModel:
 
     def __exit__(self, *exception: object) -> None:
         pass
+
+    def n_tokens_to_classify(self, prompt: Any, labels: dict[str, str], *, end: bool) -> int:
+        if "\0" in prompt:
+            raise DecodeError("the prompt is malformed")
+        return len(str(prompt).split()) + max(map(len, labels.values())) - 1 + end
 
     def classify(self, prompt: Any, labels: dict[str, str], **options: Any) -> Classification:
         self.asked.append((prompt, labels, options))
@@ -75,6 +83,7 @@ class ScriptedModel:
 def model(monkeypatch: pytest.MonkeyPatch) -> ScriptedModel:
     scripted = ScriptedModel()
     monkeypatch.setattr(constrain, "load", scripted.load)
+    monkeypatch.setattr(classify, "identity_of", lambda path: f"model {path}")
     return scripted
 
 
@@ -145,6 +154,18 @@ def test_chat_sends_messages_and_options_reach_load(model: ScriptedModel) -> Non
     assert model.loaded == ("m.gguf", {"n_ctx": 512, "n_threads": 2})
 
 
+@pytest.mark.parametrize("question", [[], ["--question", "{label}?"]])
+def test_a_label_reaches_the_terminal_escaped(
+    model: ScriptedModel, question: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--label", "a\x1b[2J\u202eb", "--label", "bad", "--quiet", *question]
+    assert main(["classify", *words, "0.75"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(r"* a\x1b[2J\u202eb   75.00%")
+    assert second.index("25.00%") == first.index("75.00%")
+    assert model.loaded is not None
+
+
 @pytest.mark.usefixtures("model")
 def test_without_a_label_sure_enough_none_is_marked(
     capsys: pytest.CaptureFixture[str],
@@ -211,7 +232,7 @@ def test_calibrate_prints_tables_and_writes_fit_and_picture(
     )
     found = calibration.load(fit)
     assert found.labels == ("good", "bad")
-    assert found.made_with == {"template": "<{text}>"}
+    assert found.made_with == {"model": "model None", "template": "<{text}>"}
     assert picture.read_bytes().startswith(b"\x89PNG")
     errors = captured.err.splitlines()
     assert errors[1] == "constrain: 2 of 20 examples"
@@ -262,6 +283,7 @@ def test_classify_uses_a_fit_under_its_own_conditions_alone(
     capsys.readouterr()
     n_asked = len(model.asked)
     for changed, name in (
+        ([*made, "--model", "other.gguf"], "model 'model None', not 'model other.gguf'"),
         (["--template", "({text})", "--label-prefix", " "], "template"),
         (made[:2], "label-prefix"),
         ([*made, "--prior", ""], "prior"),
@@ -272,6 +294,122 @@ def test_classify_uses_a_fit_under_its_own_conditions_alone(
     assert main([*use, *made, "--label", "other"]) == 2
     assert "made for the labels" in capsys.readouterr().err
     assert len(model.asked) == n_asked
+
+
+def test_a_fit_that_names_no_model_is_refused(
+    model: ScriptedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The version before wrote such; one made in Python says nothing of how, and is taken."""
+    path = tmp_path / "fit.json"
+    words = [*CLASSIFY, "--calibration", str(path), "0.7"]
+    made = calibration.Temperature(temperature=2.0, labels=("good", "bad"))
+    calibration.save(replace(made, made_with={"template": "{text}"}), path)
+    assert main(words) == 2
+    assert "does not say which model it was made with" in capsys.readouterr().err
+    assert model.loaded is None
+    calibration.save(made, path)
+    assert main(words) == 0
+
+
+def test_a_model_is_known_by_name_quantization_and_vocabulary(tmp_path: Path) -> None:
+    tokens = {"tokenizer.ggml.tokens": [b"a", b"b", b"c"], "tokenizer.ggml.merges": [b"a b"]}
+    named = {"general.name": b"Toy 1B", "general.file_type": 15}
+    data = gguf_bytes(tokens)
+    for content, expected in (
+        (gguf_bytes({**named, **tokens}), "Toy 1B, file type 15, 3 tokens"),
+        (gguf_bytes({"general.file_type": 7, **tokens}), "m.gguf, file type 7, 3 tokens"),
+        (data, f"m.gguf, {len(data)} bytes, 3 tokens"),
+    ):
+        path = tmp_path / "m.gguf"
+        path.write_bytes(content)
+        assert identity_of(str(path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "remark"),
+    [
+        (
+            ("0.9", "0.9"),
+            "100.000 (fit to all examples; at its upper bound: no better than chance)",
+        ),
+        (("0.6", "0.4"), "0.010 (fit to all examples; at its lower bound: always right)"),
+    ],
+)
+def test_a_temperature_at_its_bound_is_said_to_be(
+    model: ScriptedModel,
+    tmp_path: Path,
+    said: tuple[str, str],
+    remark: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What the model says of the good and of the bad: the same; or right, but unsure."""
+    rows = list(zip(said, ("good", "bad"), strict=True))
+    data = write_rows(tmp_path / "data.jsonl", rows * 5)
+    assert main(["calibrate", data, "--quiet"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split(maxsplit=1)[1] == remark
+    assert len(model.asked) == 10
+
+
+def test_a_text_too_long_is_named_before_any_is_read(
+    model: ScriptedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "data.jsonl"
+    rows = [json.dumps({"text": "0.9 " * n, "label": "good"}) for n in (1, 97, 98, 300)]
+    rows += [json.dumps({"text": "0.9", "label": "bad"})]
+    path.write_text("\n\n" + "\n".join(rows * 5), encoding="utf-8")
+    assert main(["calibrate", str(path), "--quiet"]) == 2
+    # words and the four letters of "good", less one: 98 + 3 on line 5; the longest has 303
+    assert capsys.readouterr().err == (
+        f"constrain: {path}:5: prompt and label take 101 tokens, the context has 100 "
+        "(and 9 more); --context 303 would hold every example\n"
+    )
+    assert model.loaded is not None
+    prior = ["--template", "{text}" + " x" * 97, "--prior", "y y"]
+    assert (
+        main(["calibrate", write_rows(path, [("0.9", "good"), ("", "bad")] * 5), *prior]) == 2
+    )
+    assert "--prior: prompt and label take 102 tokens" in capsys.readouterr().err
+    assert main(["calibrate", write_rows(path, [("\0", "good"), ("", "bad")] * 5)]) == 2
+    assert f"{path}:1: the prompt is malformed" in capsys.readouterr().err
+    assert model.asked == []
+
+
+def test_examples_of_one_label_are_refused(
+    model: ScriptedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_rows(tmp_path / "one.jsonl", [("x", "p")] * 12)
+    assert main(["calibrate", data]) == 2
+    assert capsys.readouterr().err == (
+        f"constrain: {data}: the label of all 12 examples is 'p'; a calibration needs "
+        "examples of two labels or more\n"
+    )
+    assert model.loaded is None
+
+
+def test_the_name_of_the_data_is_no_formula(
+    model: ScriptedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    rows = [("0.9", "good"), ("0.1", "bad")] * 5
+    data = write_rows(tmp_path / "cost_$\\x$.jsonl", rows)
+    picture = tmp_path / "fit.svg"
+    assert main(["calibrate", data, "--plot", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"<?xml")
+    assert capsys.readouterr().err.endswith(f"wrote {picture}\n")
+    assert len(model.asked) == 10
+
+
+def test_what_a_picture_cannot_hold_is_found_before_the_run(
+    model: ScriptedModel, data: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure
+
+    def fail(*_: object, **_options: object) -> None:
+        raise DecodeError("it cannot be drawn")
+
+    monkeypatch.setattr(figure, "savefig", fail)
+    assert main(["calibrate", data, "--plot", str(tmp_path / "fit.png")]) == 2
+    assert model.loaded is None
 
 
 def test_an_interrupted_run_writes_nothing(
@@ -299,7 +437,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "folder": (["calibrate", "DATA", "--output", "no/fit.json"], "there is no folder no"),
     "picture": (["calibrate", "DATA", "--plot", "fit.txt"], "expected a name in"),
     "folds": (["calibrate", "DATA", "--folds", "11"], "11 folds need as many"),
-    "label": (["calibrate", "DATA", "--label", "good", "--label", "x"], "example 7 is"),
+    "label": (["calibrate", "DATA", "--label", "good", "--label", "x"], "data.jsonl:7: "),
 }
 
 

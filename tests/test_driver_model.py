@@ -224,3 +224,18 @@ def test_wrong_paths_are_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     with pytest.raises(DecodeError, match=r"cannot load .*llama\.cpp says"):
         load(text)
     assert capfd.readouterr() == ("", "")
+
+
+def test_biases_at_places_need_a_grammar_of_json(model: Model) -> None:
+    sampling = constrain.Sampling(logit_bias_at={"$.city": {"Paris": 30.0}}, temperature=0)
+    schema = {
+        "type": "object",
+        "properties": {"city": {"enum": ["Rome", "Paris", "Turin"]}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    result = model.generate("The capital of Italy, as JSON: ", schema, sampling=sampling)
+    assert result.value == {"city": "Paris"}
+    for grammar in (None, constrain.choice(["a", "b"])):
+        with pytest.raises(constrain.GrammarError, match="places of a JSON text"):
+            model.generate("x", grammar, sampling=sampling)

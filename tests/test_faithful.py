@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import constrain
+from constrain import Wishes
 from constrain.driver.cache import SequenceCache
 from constrain.driver.faithful import (
     FaithfulRequest,
@@ -63,6 +64,16 @@ def wish_long(held: tuple[int, ...]) -> dict[int, float]:
         return {END: 16.0}
     wanted = {b"x": 14.0, b"na": 14.0, b"!": 13.0}
     return {TOKENS.index(data): value for data, value in wanted.items()}
+
+
+def wish_quoted(held: tuple[int, ...]) -> dict[int, float]:
+    """Wants a short word between quotation marks."""
+    quote = TOKENS.index(b'"')
+    wanted = ({b'"': 14.0}, {b"x": 14.0, b"na": 13.0, b'"': 14.0})
+    n_quotes = held[len(PROMPT) :].count(quote)
+    if n_quotes == 2:
+        return {END: 14.0}
+    return {TOKENS.index(data): value for data, value in wanted[n_quotes].items()}
 
 
 class Wishing(ToyModel):
@@ -299,16 +310,14 @@ def test_a_draw_past_the_budget_is_weighed_by_what_fits() -> None:
     assert not within_error(validities, expected * 1.2)
 
 
-def test_weights_of_the_grammar_bend_the_draws_but_not_the_validity() -> None:
-    weights = {"x": -1.0, "na": 0.0, "true": 1.0}
-    sequences = Oracle().sequences(weights)
-    bent = {
-        tokens: p * math.exp(weights[b"".join(TOKENS[t] for t in tokens).decode()])
-        for tokens, p in sequences.items()
-    }
-    grammar = constrain.choice(weights)
+def check_bent(
+    grammar: Grammar,
+    model: ToyModel,
+    bent: dict[tuple[int, ...], float],
+    sequences: dict[tuple[int, ...], float],
+) -> None:
+    """Draws follow the bent distribution; the validity is that of the model's own."""
     compiled = constrain.compile(grammar, VOCABULARY)
-    model = Wishing(32)
     results = [
         draw(compiled.matcher(), seed, model=model, n=32, grammar=grammar)
         for seed in range(300)
@@ -318,6 +327,32 @@ def test_weights_of_the_grammar_bend_the_draws_but_not_the_validity() -> None:
     assert not follow(counts, by_text(sequences))
     validities = [result.faithful.validity for result in results if result.faithful]
     assert within_error(validities, sum(sequences.values()))
+
+
+def test_weights_of_the_grammar_bend_the_draws_but_not_the_validity() -> None:
+    weights = {"x": -1.0, "na": 0.0, "true": 1.0}
+    sequences = Oracle().sequences(weights)
+    bent = {
+        tokens: p * math.exp(weights[b"".join(TOKENS[t] for t in tokens).decode()])
+        for tokens, p in sequences.items()
+    }
+    grammar = constrain.choice(weights)
+    check_bent(grammar, Wishing(32), bent, sequences)
+
+
+def test_wishes_bend_the_draws_by_what_each_sequence_of_tokens_costs() -> None:
+    texts = ['"x"', '"xna"', '"xnaxna"']
+    sequences = Oracle(wish_quoted).sequences(texts)
+
+    def cost(tokens: tuple[int, ...]) -> float:
+        """1 for each token that goes on in the string: not the first, and not at the end."""
+        begun = [b"".join(TOKENS[t] for t in tokens[:n]) for n in range(len(tokens) + 1)]
+        return sum(len(begun[n]) > 1 and begun[n + 1][-1:] != b'"' for n in range(len(tokens)))
+
+    bent = {tokens: p * math.exp(-cost(tokens)) for tokens, p in sequences.items()}
+    schema = {"enum": [text.strip('"') for text in texts]}
+    grammar = constrain.json_schema(schema, "compact", wishes=Wishes(short_strings=1.0))
+    check_bent(grammar, Wishing(32, wish_quoted), bent, sequences)
 
 
 def test_temperature_and_logit_bias_are_the_models() -> None:

@@ -44,6 +44,12 @@ def run_blocks(codes: Iterable[str]) -> None:
             exec(compile(code, "README.md", "exec"), program.__dict__)  # noqa: S102 - our own text
 
 
+def test_every_fence_of_code_is_one_that_is_run() -> None:
+    # A fence with more than its language on the line is no block here, and none on a page.
+    assert README.count("```python") == len(PYTHON)
+    assert README.count("```sh") == len(blocks("sh"))
+
+
 def test_the_first_two_commands_are_one_line_each() -> None:
     run, test = blocks("sh")[:2]
     for command in (run, test):

@@ -167,6 +167,16 @@ def test_completions_are_tokenized_on_their_own() -> None:
         assert score.end_logprob is None
 
 
+def test_completions_may_come_from_an_iterator() -> None:
+    texts = [" the", "name"]
+    found = scorer(BranchingToy()).score(PROMPT, (text for text in texts), end=False)
+    assert [score.text for score in found] == texts
+    assert found == scorer(BranchingToy()).score(PROMPT, texts, end=False)
+    wrong: Any = iter(["name", 5])
+    with pytest.raises(GrammarError, match="completion 1 is 5"):
+        scorer(BranchingToy()).score(PROMPT, wrong, end=False)
+
+
 def test_an_end_is_one_more_step() -> None:
     (score,) = scorer(BranchingToy()).score(PROMPT, ["na me"], end=True)
     expected = step_by_step(PROMPT, Continuation(score.tokens, ends=True))
@@ -185,6 +195,7 @@ def test_no_completions_cost_nothing() -> None:
     ("completions", "error", "message"),
     [
         ("yes", GrammarError, "one text"),
+        (5, GrammarError, "completions are 5; expected a list"),
         (["a", ""], GrammarError, "completion 1 is empty"),
         ([b"a"], GrammarError, "expected a text"),
         (["a\ud800"], DecodeError, "lone surrogate at index 1"),

@@ -165,6 +165,8 @@ class ListMatcher:
         for t in token_ids:
             out[t // 32] |= np.uint32(1 << (t % 32))
 
+    bias_offset = 0.0
+
     def bias(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         return np.zeros(0, np.int32), np.zeros(0, np.float32)
 

@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from constrain.errors import CalibrationError
+from constrain.errors import CalibrationError, shorten
 
 Probabilities = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+LEAST = float(np.finfo(np.float64).eps)
+"""2.2e-16: probabilities below count as this where their logarithm is taken.
+
+One miss of a forecast that was certain (isotonic fits make such) would else make all other
+examples invisible: at 1e-300 it weighs as much as a thousand coin tosses.
+"""
+
 _SUM_TOLERANCE = 1e-6
+
+
+def numbers(name: str, values: npt.ArrayLike) -> Probabilities:
+    """The values as float64 of whatever shape.
+
+    Raises:
+        CalibrationError: they are not all numbers, or rows differ in length; uses the name.
+    """
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CalibrationError(
+            f"{name}: {shorten(values)}; expected numbers, in rows of one length"
+        ) from error
+
+
+def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels, if they are texts that all differ.
+
+    Raises:
+        CalibrationError: they are something else.
+    """
+    found = () if isinstance(labels, str) else tuple(labels)
+    texts = all(isinstance(label, str) for label in found)
+    if isinstance(labels, str) or not texts or len(set(found)) != len(found):
+        raise CalibrationError(f"labels are {shorten(labels)}; expected different texts")
+    return found
 
 
 def checked_probabilities(probabilities: npt.ArrayLike) -> Probabilities:
@@ -20,7 +56,7 @@ def checked_probabilities(probabilities: npt.ArrayLike) -> Probabilities:
     Raises:
         CalibrationError: it is something else; names the first row that is wrong.
     """
-    rows = np.asarray(probabilities, np.float64)
+    rows = numbers("probabilities", probabilities)
     if rows.ndim != 2 or rows.shape[0] < 1 or rows.shape[1] < 2:  # noqa: PLR2004  # a table
         raise CalibrationError(
             f"probabilities have the shape {rows.shape}; expected (examples, labels) with at "
@@ -41,7 +77,12 @@ def checked_truth(truth: npt.ArrayLike, n: int, n_labels: int) -> Indices:
     Raises:
         CalibrationError: it is something else.
     """
-    given = np.asarray(truth)
+    try:
+        given = np.asarray(truth)
+    except ValueError as error:
+        raise CalibrationError(
+            f"truth: {shorten(truth)}; expected the index of the true label for each example"
+        ) from error
     if given.shape != (n,) or given.dtype.kind not in "iu":
         raise CalibrationError(
             f"truth is {given.dtype}{given.shape}; expected the index of the true label for "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from constrain.errors import CalibrationError
+from constrain.logprobs.shown_text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.container import ErrorbarContainer
     from matplotlib.figure import Figure
 
     from constrain.calibration.reliability import ReliabilityTable
@@ -26,7 +28,7 @@ def reliability_diagram(tables: Mapping[str, ReliabilityTable], *, title: str = 
 
     Args:
         tables: name -> table, at most four, drawn together (before and after, say).
-        title: written above.
+        title: written above. Names and title are shown as they are: `$` begins no formula.
 
     Raises:
         CalibrationError: no table, more than four, or matplotlib is not installed.
@@ -43,12 +45,15 @@ def reliability_diagram(tables: Mapping[str, ReliabilityTable], *, title: str = 
         ) from error
     figure = Figure(figsize=(5.5, 7.0), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="honest")
+    drawn: list[Any] = upper.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+    names = ["honest"]
     for (name, table), (colour, mark) in zip(tables.items(), _STYLES, strict=False):
-        _draw(upper, name, table, colour, mark)
+        drawn.append(_draw(upper, table, colour, mark))
+        names.append(f"{name} (error {table.expected_error:.1%}, n = {table.n})")
         _count(lower, table, colour)
-    upper.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="share of right predictions", title=title)
-    figure.legend(loc="outside lower center", frameon=False)
+    upper.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="share of right predictions")
+    upper.set_title("\n".join(map(printable, title.split("\n"))), parse_math=False)
+    _explain(figure, drawn, names)
     lower.set(xlabel="confidence (probability of the likeliest label)", ylabel="examples")
     for axes in (upper, lower):
         axes.grid(visible=True, color="0.92")
@@ -56,13 +61,26 @@ def reliability_diagram(tables: Mapping[str, ReliabilityTable], *, title: str = 
     return figure
 
 
-def _draw(axes: Axes, name: str, table: ReliabilityTable, colour: str, mark: str) -> None:
+def _explain(figure: Figure, drawn: Sequence[Any], names: Sequence[str]) -> None:
+    """The legend, under the picture.
+
+    The names are put in afterwards: matplotlib leaves out names that begin with "_", and reads
+    what stands between two "$" as a formula unless the finished text is told not to.
+    """
+    places = [str(i) for i in range(len(names))]
+    legend = figure.legend(drawn, places, loc="outside lower center", frameon=False)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(printable(name))
+
+
+def _draw(axes: Axes, table: ReliabilityTable, colour: str, mark: str) -> ErrorbarContainer:
     """One table's points, with intervals."""
     bins = table.bins
     accuracy = [b.accuracy for b in bins]
     below = [max(0.0, b.accuracy - b.interval[0]) for b in bins]
     above = [max(0.0, b.interval[1] - b.accuracy) for b in bins]
-    axes.errorbar(
+    return axes.errorbar(
         [b.confidence for b in bins],
         accuracy,
         yerr=[below, above],
@@ -70,7 +88,6 @@ def _draw(axes: Axes, name: str, table: ReliabilityTable, colour: str, mark: str
         marker=mark,
         capsize=3,
         linewidth=1.2,
-        label=f"{name} (error {table.expected_error:.1%}, n = {table.n})",
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from constrain.calibration.arrays import checked_labels
 from constrain.calibration.fits import Calibration, Isotonic, Platt, Temperature
 from constrain.errors import CalibrationError, shorten
 
@@ -111,10 +112,7 @@ def _curves(name: str, value: object) -> tuple[tuple[float, ...], ...]:
 
 
 def _labels(name: str, value: object) -> tuple[str, ...]:
-    found = _array(name, value)
-    if not all(isinstance(item, str) for item in found) or len(set(found)) != len(found):
-        raise CalibrationError(f"{name} are {shorten(value)}; expected different texts")
-    return tuple(found)
+    return checked_labels(_array(name, value))
 
 
 def _texts(name: str, value: object) -> dict[str, str]:

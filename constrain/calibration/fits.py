@@ -16,12 +16,15 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from constrain.calibration.arrays import Probabilities, checked_probabilities
+from constrain.calibration.arrays import (
+    LEAST,
+    Probabilities,
+    checked_labels,
+    checked_probabilities,
+)
 from constrain.errors import CalibrationError, shorten
 
-LEAST = 1e-300
-"""Probabilities below count as this, so that their logarithm is finite."""
-
+_LARGEST = float(np.finfo(np.float64).max)
 _FARTHEST = 1e-12  # log-odds are taken of probabilities at least this far from 0 and 1
 
 
@@ -30,8 +33,8 @@ class Calibration(ABC):
     """A map from label probabilities to label probabilities.
 
     Attributes:
-        labels: the labels it was fitted for, in the order of the columns; () for a
-            temperature set by hand, which fits any.
+        labels: the labels it was fitted for, in the order of the columns, all different; ()
+            for a temperature set by hand, which fits any.
         made_with: how the probabilities came about that it was fitted to (prompt template,
             normalization, …), for those who apply it; kept in its file, not looked at here.
     """
@@ -40,6 +43,12 @@ class Calibration(ABC):
     made_with: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     method: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        checked_labels(self.labels)
+        made_with = dict(self.made_with)
+        if not all(isinstance(text, str) for item in made_with.items() for text in item):
+            raise CalibrationError(f"made_with is {shorten(made_with)}; expected only texts")
 
     def apply(self, probabilities: npt.ArrayLike) -> Probabilities:
         """Calibrated probabilities.
@@ -82,6 +91,8 @@ class Calibration(ABC):
 class Temperature(Calibration):
     """`p_k^(1/T)`, normalized: above 1 less sure, below 1 surer. Never changes the ranking.
 
+    Probabilities below 2.2e-16 count as that, as in `log_loss` and in the fit.
+
     Source: Guo et al., On calibration of modern neural networks, ICML 2017, section 4.2.
 
     Attributes:
@@ -93,14 +104,18 @@ class Temperature(Calibration):
     method: ClassVar[str] = "temperature"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise CalibrationError(
                 f"temperature is {self.temperature}; expected a number above 0"
             )
 
     def _apply(self, rows: Probabilities) -> Probabilities:
-        logs = np.log(np.maximum(rows, LEAST)) / self.temperature
-        return _normalized(np.exp(logs - logs.max(axis=1, keepdims=True)))
+        logs = np.log(np.maximum(rows, LEAST))
+        # The difference first: the likeliest label keeps its 0 however small the temperature.
+        behind = logs - logs.max(axis=1, keepdims=True)
+        with np.errstate(over="ignore"):  # to -inf, which is a share of 0
+            return _normalized(np.exp(behind / self.temperature))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +136,7 @@ class Platt(Calibration):
     method: ClassVar[str] = "platt"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("slopes", "intercepts"):
             values = getattr(self, name)
             if len(values) != len(self.labels) or not all(map(math.isfinite, values)):
@@ -130,8 +146,11 @@ class Platt(Calibration):
                 )
 
     def _apply(self, rows: Probabilities) -> Probabilities:
-        logits = log_odds(rows) * np.array(self.slopes) + np.array(self.intercepts)
-        return _normalized(np.exp(-np.logaddexp(0.0, -logits)))
+        with np.errstate(over="ignore"):
+            logits = log_odds(rows) * np.array(self.slopes) + np.array(self.intercepts)
+        # In logarithms: all labels' curves may be so near 0 that no float64 can tell.
+        logs = np.maximum(-np.logaddexp(0.0, -logits), -_LARGEST)
+        return _normalized(np.exp(logs - logs.max(axis=1, keepdims=True)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +171,7 @@ class Isotonic(Calibration):
     method: ClassVar[str] = "isotonic"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         n = len(self.labels)
         if len(self.knots) != n or len(self.values) != n:
             raise CalibrationError(

@@ -9,9 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from constrain.calibration.arrays import checked_probabilities, checked_truth
-
-_LEAST = float(np.finfo(np.float64).eps)
+from constrain.calibration.arrays import LEAST, checked_probabilities, checked_truth
 
 
 def brier_score(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> float:
@@ -38,8 +36,7 @@ def brier_score(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 def log_loss(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """Mean of `-log(p of the true label)`, in nats.
 
-    A probability below 2.2e-16 counts as that, else one miss of a forecast that was certain
-    (isotonic fits make such) would make all others invisible.
+    A probability below 2.2e-16 counts as that (see `arrays.LEAST`).
 
     Source: Good: Rational decisions, Journal of the Royal Statistical Society B 14 (1952).
 
@@ -52,4 +49,4 @@ def log_loss(probabilities: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     rows = checked_probabilities(probabilities)
     indices = checked_truth(truth, *rows.shape)
     chosen = rows[np.arange(len(rows)), indices]
-    return float(-np.log(np.clip(chosen, _LEAST, 1.0)).mean())
+    return float(-np.log(np.clip(chosen, LEAST, 1.0)).mean())

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from constrain.calibration.arrays import (
     Indices,
     Probabilities,
+    checked_labels,
     checked_probabilities,
     checked_truth,
 )
@@ -83,6 +84,7 @@ def _checked(
 ) -> tuple[Probabilities, Indices]:
     rows = checked_probabilities(probabilities)
     indices = checked_truth(truth, *rows.shape)
+    labels = checked_labels(labels)
     if len(labels) != rows.shape[1]:
         raise CalibrationError(f"{len(labels)} labels for {rows.shape[1]} probabilities a row")
     absent = [label for k, label in enumerate(labels) if not (indices == k).any()]

@@ -23,17 +23,18 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from constrain.calibration.arrays import Flags, Probabilities
+from constrain.calibration.arrays import Flags, Probabilities, numbers
 from constrain.errors import CalibrationError, shorten
 
 Binning = Literal["width", "mass"]
 
+_MOST_DIGITS = 6  # of percentages in a table
 _NORMAL_95 = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The examples whose confidence lies in `(lower, upper]`; 0 belongs to the first bin.
+    """The examples whose confidence lies in `(lower, upper]`, the first bin's lower included.
 
     Attributes:
         lower, upper: the limits.
@@ -96,13 +97,27 @@ class ReliabilityTable:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        yield "confidence          n    mean   right   95 % interval       gap"
+        digits = self._digits()
+        width = digits + 5
+        title = f"{'confidence':{2 * width + 3}}"
+        yield f"{title}     n    mean   right   95 % interval       gap"
         for b in self.bins:
             low, high = b.interval
+            limits = f"{b.upper:{width}.{digits}%}"
+            if b.lower < b.upper:
+                limits = f"{b.lower:{width}.{digits}%} - {limits}"
             yield (
-                f"{b.lower:6.1%} - {b.upper:6.1%} {b.n:5} {b.confidence:7.1%} "
+                f"{limits:>{len(title)}} {b.n:5} {b.confidence:7.1%} "
                 f"{b.accuracy:7.1%}  {low:6.1%} - {high:6.1%}  {b.gap:+7.1%}"
             )
+
+    def _digits(self) -> int:
+        """Decimals, one or more, that tell the limits of every bin apart."""
+        ranges = [b for b in self.bins if b.lower < b.upper]
+        for digits in range(1, _MOST_DIGITS):
+            if all(f"{b.lower:.{digits}%}" != f"{b.upper:.{digits}%}" for b in ranges):
+                return digits
+        return _MOST_DIGITS
 
 
 def reliability_table(
@@ -187,8 +202,11 @@ def _edges(values: Probabilities, n_bins: int, binning: Binning) -> Probabilitie
 
 
 def _checked(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> tuple[Probabilities, Flags]:
-    values = np.asarray(confidence, np.float64)
-    flags = np.asarray(correct)
+    values = numbers("confidence", confidence)
+    try:
+        flags = np.asarray(correct)
+    except ValueError as error:
+        raise CalibrationError(f"correct: {shorten(correct)}; expected booleans") from error
     if values.ndim != 1 or not len(values) or flags.shape != values.shape:
         raise CalibrationError(
             f"confidence has the shape {values.shape}, correct {flags.shape}; expected (n,) "

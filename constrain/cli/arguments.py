@@ -9,6 +9,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from constrain.cli.argument_types import fraction, positive, whole
 from constrain.cli.distribution_arguments import add_distribution
 from constrain.cli.sampling_arguments import add_sampling
+from constrain.cli.shape_arguments import add_shape
 
 _DESCRIPTION = (
     "Make a language model write only what a schema, regex or list of choices allows."
@@ -148,6 +149,7 @@ def _add_generate(parser: ArgumentParser) -> None:
     _add_prompt(parser)
     _add_chat(parser)
     _add_grammar(parser, whitespace="spaced", property_order="schema", escapes="minimal")
+    add_shape(parser)
     add_sampling(parser)
     add_distribution(parser)
     _add_model(parser)

@@ -13,8 +13,10 @@ from constrain.cli.inputs import (
     read_text,
     without_final_newline,
 )
+from constrain.cli.models import identity_of
 from constrain.cli.terminal import report
 from constrain.errors import CalibrationError
+from constrain.logprobs.shown_text import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -113,8 +115,13 @@ def prompt_of(text: str, template: str, options: Namespace) -> Prompt:
 
 
 def made_with(template: str, options: Namespace) -> dict[str, str]:
-    """The options that decide what the probabilities mean, for the calibration's file."""
+    """What decides what the probabilities mean, for the calibration's file.
+
+    Raises:
+        ConstrainError: there is no such model, or its file is damaged.
+    """
     settings = {
+        "model": identity_of(options.model),
         "template": template,
         "chat": "yes" if options.chat or options.system is not None else None,
         "system": options.system,
@@ -168,19 +175,29 @@ def _calibration(options: Namespace, template: str) -> calibration.Calibration |
         raise CalibrationError(
             f"{options.calibration}: made for the labels {[*fit.labels]}, not {options.label}"
         )
-    now = made_with(template, options)
-    for name in sorted({*fit.made_with, *now}) if fit.made_with else ():
-        if fit.made_with.get(name) != now.get(name):
-            raise UsageError(
-                f"{options.calibration} was made with {name} {fit.made_with.get(name)!r}, not "
-                f"{now.get(name)!r}: it says nothing about such probabilities"
-            )
+    if fit.made_with:  # one fitted in Python need not say how
+        _check_conditions(options.calibration, fit.made_with, made_with(template, options))
     return fit
+
+
+def _check_conditions(path: str, then: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Refuse a fit to probabilities that came about otherwise."""
+    if "model" not in then:
+        raise UsageError(
+            f"{path} does not say which model it was made with: it is of an earlier version "
+            "of constrain; make it again with constrain calibrate"
+        )
+    for name in sorted({*then, *now}):
+        if then.get(name) != now.get(name):
+            raise UsageError(
+                f"{path} was made with {name} {then.get(name)!r}, not {now.get(name)!r}: it "
+                "says nothing about such probabilities"
+            )
 
 
 def _one_as_table(result: Classification) -> str:
     rows = [
-        (label == result.label, label, p, result.logprobs[label])
+        (label == result.label, printable(label), p, result.logprobs[label])
         for label, p in result.probabilities.items()
     ]
     width = max(len(label) for _, label, _, _ in rows)
@@ -205,9 +222,9 @@ def _one_as_json(result: Classification) -> str:
 
 
 def _several_as_table(result: MultiClassification) -> str:
-    width = max(map(len, result.probabilities))
+    width = max(len(printable(label)) for label in result.probabilities)
     return "\n".join(
-        f"{'*' if label in result.labels else ' '} {label:{width}}  {p:7.2%}"
+        f"{'*' if label in result.labels else ' '} {printable(label):{width}}  {p:7.2%}"
         for label, p in result.probabilities.items()
     )
 

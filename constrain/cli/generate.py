@@ -19,6 +19,7 @@ from constrain.cli.inputs import (
     without_final_newline,
 )
 from constrain.cli.sampling_arguments import sampling_of
+from constrain.cli.shape_arguments import shape_of
 from constrain.cli.terminal import INTERRUPTED, report, table
 from constrain.errors import ConstrainError
 from constrain.logprobs.shown_text import cut, percent
@@ -52,7 +53,7 @@ def run(options: Namespace) -> int:
         )
     if options.report is not None:
         _check_writable(options.report)
-    grammar = grammar_of(options)
+    grammar = grammar_of(options, shape_of(options))
     sampling = sampling_of(options)
     distribution = distribution_of(options)
     if not options.quiet:

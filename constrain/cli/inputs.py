@@ -6,13 +6,14 @@ import importlib
 import sys
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import constrain
 from constrain.errors import SchemaError
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Mapping
 
     from constrain.grammar.ir import Grammar
 
@@ -61,8 +62,12 @@ def without_final_newline(text: bytes) -> bytes:
     return text.removesuffix(b"\n").removesuffix(b"\r") if text.endswith(b"\n") else text
 
 
-def grammar_of(options: Namespace) -> Grammar:
+def grammar_of(options: Namespace, shape: Mapping[str, Any] | None = None) -> Grammar:
     """The grammar that `--schema`, `--type`, `--regex` or `--choice` names.
+
+    Args:
+        options: of the command.
+        shape: further arguments of `json_schema`.
 
     Raises:
         ConstrainError: it is malformed, unsupported, or nothing can match it.
@@ -78,6 +83,7 @@ def grammar_of(options: Namespace) -> Grammar:
         "property_order": options.property_order,
         "escapes": options.escapes,
         "on_unsupported": "relax" if "relax" in options and options.relax else "error",
+        **(shape or {}),
     }
     if options.type is not None:
         return constrain.json_schema(_imported(options.type), **form)

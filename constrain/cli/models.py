@@ -1,4 +1,7 @@
-"""`constrain models`: the default model, and what GGUF files say about themselves."""
+"""`constrain models`: the default model, and what GGUF files say about themselves.
+
+`identity_of` says in a line which model a file holds, for what is true of that model alone.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 _TEMPLATE = "tokenizer.chat_template"
 _TOKENS = "tokenizer.ggml.tokens"
+_NAME = "general.name"
+_FILE_TYPE = "general.file_type"
 _CONTEXT_LENGTH = ".context_length"
 _MEGABYTE = 1_000_000
 
@@ -48,7 +53,7 @@ def describe(path: Path) -> dict[str, str]:
     tokens = metadata.get(_TOKENS)
     template = _text(metadata, _TEMPLATE)
     found = {
-        "name": _text(metadata, "general.name"),
+        "name": _text(metadata, _NAME),
         "architecture": _text(metadata, "general.architecture"),
         "context length": f"{_text(metadata, lengths[0])} tokens" if lengths else "",
         "n_vocab": str(len(tokens)) if isinstance(tokens, list) else "",
@@ -58,8 +63,35 @@ def describe(path: Path) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
+def identity_of(path: str | None) -> str:
+    """Which model a file holds: name, quantization and size of the vocabulary.
+
+    Wherever the file lies, and whatever it is called if its metadata names it. The file type
+    is llama.cpp's number for how most tensors are quantized (15 is Q4_K_M); where the metadata
+    has none, the file's length tells quantizations apart.
+
+    Args:
+        path: a GGUF file; None: the default model.
+
+    Raises:
+        DecodeError: there is no default model, or the path is no GGUF file.
+        VocabularyError: the file is damaged.
+
+    Cost: linear in the metadata; 0.2 s for SmolLM2's 49 152 tokens, before a model is loaded.
+    """
+    file = default_model() if path is None else checked_model(path)
+    metadata = read_metadata(file, lambda key: key in {_NAME, _FILE_TYPE, _TOKENS})
+    tokens, kind = metadata.get(_TOKENS), _text(metadata, _FILE_TYPE)
+    parts = [
+        _text(metadata, _NAME) or file.name,
+        f"file type {kind}" if kind else f"{file.stat().st_size} bytes",
+        f"{len(tokens)} tokens" if isinstance(tokens, list) else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
 def _is_shown(key: str) -> bool:
-    names = ("general.name", "general.architecture", _TEMPLATE, _TOKENS)
+    names = (_NAME, "general.architecture", _TEMPLATE, _TOKENS)
     return key in names or key.endswith(_CONTEXT_LENGTH)
 
 

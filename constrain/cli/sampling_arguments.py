@@ -91,6 +91,7 @@ def sampling_of(options: Namespace) -> Sampling:
     given = {item.name: getattr(options, item.name, None) for item in fields(Sampling)}
     chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     chosen["logit_bias"] = dict([*options.logit_bias, *options.logit_bias_id])
+    chosen["logit_bias_at"] = _placed(options.logit_bias_at)
     try:
         return Sampling(**chosen)
     except ValueError as error:
@@ -122,6 +123,14 @@ def _add_biases(group: _ArgumentGroup) -> None:
         help="the same by the token's id",
     )
     group.add_argument(
+        "--logit-bias-at",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("PATH", "TEXT=VALUE"),
+        help="the same in one field, as $.city or $.items[*].name; repeat it",
+    )
+    group.add_argument(
         "--ban",
         dest="banned",
         action="append",
@@ -139,6 +148,17 @@ def _bias(text: str) -> tuple[str, float]:
     if not (biased and equals):
         raise ArgumentTypeError(f"{text!r} is not TEXT=VALUE")
     return biased, -math.inf if value == "-inf" else number(value)
+
+
+def _placed(given: list[list[str]]) -> dict[str, dict[str, float]]:
+    placed: dict[str, dict[str, float]] = {}
+    for path, bias in given:
+        try:
+            text, value = _bias(bias)
+        except ArgumentTypeError as error:
+            raise UsageError(f"--logit-bias-at {path}: {error}") from None
+        placed.setdefault(path, {})[text] = value
+    return placed
 
 
 def _bias_by_id(text: str) -> tuple[int, float]:

@@ -29,7 +29,7 @@ import numpy as np
 from constrain.calibration.fits import Calibration
 from constrain.driver.branches import Continuation
 from constrain.driver.cache import common_prefix
-from constrain.errors import DecodeError, GrammarError, shorten
+from constrain.errors import CalibrationError, DecodeError, GrammarError, shorten
 from constrain.sampling.processors import softmax
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ _N_PRIORS = 64  # label sets whose prior probabilities are kept
 @dataclass(frozen=True, slots=True)
 class Classification:
     """Which label the model gives, and how probable each is.
+
+    The mappings are plain dicts, as JSON and copies want them: they are not to be changed.
 
     Attributes:
         label: the likeliest label, or None if its probability is below the threshold.
@@ -79,9 +81,11 @@ class Classification:
 
     @property
     def coverage(self) -> float:
-        """Probability that the model's answer is one of the labels at all, in [0, 1].
+        """Probability that the model's answer begins with one of the labels, in [0, 1].
 
-        Near 0 the labels are not what the model would say, and their order means little.
+        With `end=True`: that it is one of them. Without it, going on counts too: "goods" begins
+        with "good", and " the" begins most answers. Near 0 the labels are not what the model
+        would say, and their order means little.
         """
         return min(1.0, math.fsum(map(math.exp, self.logprobs.values())))
 
@@ -146,7 +150,7 @@ class Judgement:
         Raises:
             DecodeError: the model gives every label, or one of them without the question, the
                 probability 0.
-            CalibrationError: the calibration is for other labels.
+            CalibrationError: the calibration is for other labels, or cannot tell two apart.
         """
         scores = self._scores(texts, found)
         if prior is not None:
@@ -158,11 +162,7 @@ class Judgement:
             )
         probabilities = dict(zip(texts, softmax(scores).tolist(), strict=True))
         if self.calibration is not None:
-            names = {label: name_of(label, text) for label, text in texts.items()}
-            better = self.calibration.apply_to(
-                {names[label]: p for label, p in probabilities.items()}
-            )
-            probabilities = {label: better[names[label]] for label in texts}
+            probabilities = _calibrated(self.calibration, texts, probabilities)
         logprobs = dict(zip(texts, found.logprobs, strict=True))
         made = Classification(None, probabilities, logprobs)
         label = made.best if made.confidence >= self.threshold else None
@@ -211,7 +211,7 @@ class Classifier:
             judgement: how probabilities are made.
             priors: for each prompt one to divide by, or None.
         """
-        spelled = [self._scorer.tokens(text) for text in texts.values()]
+        spelled = self._spelled(texts)
         corrections: Sequence[_Found | None] = [None] * len(prompts)
         if priors is not None:
             corrections = self._prior(priors, spelled, end=judgement.end)
@@ -220,6 +220,17 @@ class Classifier:
             judgement.classification(texts, own, prior)
             for own, prior in zip(found, corrections, strict=True)
         ]
+
+    def n_tokens(self, prompt: Sequence[int], texts: Mapping[Any, str], *, end: bool) -> int:
+        """Tokens that are fed for the prompt and the longest label.
+
+        The last token of a label is only asked for, unless the end after it is, too.
+        """
+        return len(prompt) + max(map(len, self._spelled(texts))) - (0 if end else 1)
+
+    def _spelled(self, texts: Mapping[Any, str]) -> list[tuple[int, ...]]:
+        """The tokens of each label."""
+        return [self._scorer.tokens(text) for text in texts.values()]
 
     def _prior(
         self, prompts: Sequence[Sequence[int]], labels: Sequence[tuple[int, ...]], *, end: bool
@@ -288,6 +299,28 @@ def exclusive(labels: Sequence[tuple[int, ...]], logprobs: Sequence[float]) -> l
 def name_of(label: object, text: str) -> str:
     """The name of a label in a calibration: a text label itself, any other label's text."""
     return label if isinstance(label, str) and type(label) is str else text
+
+
+def _calibrated(
+    calibration: Calibration, texts: Mapping[Any, str], probabilities: Mapping[Any, float]
+) -> dict[Any, float]:
+    """The probabilities (label -> p) as the calibration has them.
+
+    Raises:
+        CalibrationError: it is for other labels, or two of these have one name.
+    """
+    labels: dict[str, Any] = {}
+    for label, text in texts.items():
+        name = name_of(label, text)
+        if name in labels:
+            raise CalibrationError(
+                f"labels {shorten(labels[name])} and {shorten(label)} are both {name!r} to the "
+                "calibration, which knows a text label by itself and any other by its text; "
+                "rename one"
+            )
+        labels[name] = label
+    better = calibration.apply_to({name: probabilities[labels[name]] for name in labels})
+    return {label: better[name] for name, label in labels.items()}
 
 
 def questions(

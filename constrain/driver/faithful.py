@@ -250,7 +250,7 @@ class FaithfulSampler:
         matcher = branch.matcher
         assert matcher is not None, "a finished branch was evaluated"
         matcher.fill_mask(self._mask)
-        bias = matcher.bias()
+        bias, offset = matcher.bias(), matcher.bias_offset
         if branch.n_tokens == self._budget:  # what is whole may end, and nothing else fits
             branch.shortened = branch.shortened or matcher.can_continue
             ends = np.zeros_like(self._mask)
@@ -258,7 +258,7 @@ class FaithfulSampler:
                 ends[token_id // 32] |= np.uint32(1 << token_id % 32)
             self._mask &= ends
         self._clock.mask_s += perf_counter() - started
-        return Proposal(self._request.target, row, self._mask, bias)
+        return Proposal(self._request.target, row, self._mask, bias, offset)
 
     def _weigh(self, proposals: dict[_Branch, Proposal]) -> None:
         """Take the allowed mass into the weights; draw the particles anew if it is time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from constrain.driver.classify import (
     questions,
 )
 from constrain.driver.labels import labels_of
+from constrain.errors import GrammarError, shorten
 
 if TYPE_CHECKING:
     from constrain.calibration import Calibration
@@ -45,7 +46,7 @@ class Judging(ABC):
         return Classifier(self._scorer)
 
     def score(
-        self, prompt: Prompt, completions: Sequence[str], *, end: bool = False
+        self, prompt: Prompt, completions: Iterable[str], *, end: bool = False
     ) -> list[Score]:
         """How probable each text is as what the model writes next.
 
@@ -80,9 +81,9 @@ class Judging(ABC):
 
         Args:
             prompt: as for `generate`. Of prompts that begin alike only what is new is read.
-            labels: a list of texts, a dict label -> text, an Enum class or a `Literal`. The
-                texts follow the prompt as they are: after `"Mood:"` let them begin with a
-                space; or write a dict, `{"good": " good"}`.
+            labels: a list of texts (no set: it has no order), a dict label -> text, an Enum
+                class or a `Literal`. The texts follow the prompt as they are: after `"Mood:"`
+                let them begin with a space; or write a dict, `{"good": " good"}`.
             end: whether the model must end after the label; see `constrain.driver.classify`
                 about labels that begin other labels.
             normalize: "none", or "token" or "byte": the mean log-probability over the
@@ -94,7 +95,7 @@ class Judging(ABC):
 
         Raises:
             GrammarError: labels or an option are malformed.
-            CalibrationError: the calibration is for other labels.
+            CalibrationError: the calibration is for other labels, or cannot tell two apart.
             LimitError, DecodeError: as `score`.
         """
         texts = labels_of(labels)
@@ -103,6 +104,24 @@ class Judging(ABC):
             prompts = [self.prompt_tokens(prompt)]
             priors = None if prior is None else [self.prompt_tokens(prior)]
             return self._classifier.classify(prompts, texts, judgement, priors)[0]
+
+    def n_tokens_to_classify(self, prompt: Prompt, labels: object, *, end: bool = False) -> int:
+        """How many tokens of the context `classify` takes: at most `n_ctx`, or it fails.
+
+        Nothing is evaluated: for finding out which of many texts are too long.
+
+        Args:
+            prompt: as for `classify`; a prior is a prompt like another.
+            labels: as for `classify`.
+            end: as for `classify`.
+
+        Raises:
+            GrammarError: the labels are malformed.
+            DecodeError: the prompt is malformed, the model cannot spell a label, or is busy.
+        """
+        texts = labels_of(labels)
+        with self._busy():
+            return self._classifier.n_tokens(self.prompt_tokens(prompt), texts, end=end)
 
     def classify_each(  # noqa: PLR0913  each keyword is one independent option
         self,
@@ -133,11 +152,16 @@ class Judging(ABC):
             As `classify`.
         """
         texts = labels_of(labels, least=1)
+        yes_and_no = labels_of(answers)
+        if len(yes_and_no) > 2:  # noqa: PLR2004  # yes and no
+            raise GrammarError(
+                f"answers are {shorten(answers)}; expected two texts, for yes and for no"
+            )
         judgement = Judgement(threshold=threshold, calibration=calibration)
         asked = [questions(p, question, texts) for p in (prompt, prior) if p is not None]
         with self._busy():
             tokens = [[self.prompt_tokens(each) for each in part] for part in asked]
             found = self._classifier.classify(
-                tokens[0], labels_of(answers), judgement, None if prior is None else tokens[1]
+                tokens[0], yes_and_no, judgement, None if prior is None else tokens[1]
             )
         return MultiClassification.of(dict(zip(texts, found, strict=True)), threshold)

@@ -13,9 +13,9 @@ def labels_of(source: object, *, least: int = 2) -> dict[Any, str]:
     """Label -> text, in the order given.
 
     Args:
-        source: texts, which are their own labels; a dict label -> text; an Enum class, whose
-            members are the labels and their values (texts or integers) the texts; or a
-            `Literal` of texts and integers.
+        source: texts, which are their own labels, but no set, whose order is another in each
+            run; a dict label -> text; an Enum class, whose members are the labels and their
+            values (texts or integers) the texts; or a `Literal` of texts and integers.
         least: how many there must be.
 
     Raises:
@@ -32,6 +32,10 @@ def labels_of(source: object, *, least: int = 2) -> dict[Any, str]:
         pairs = [(member, _written(member.value)) for member in source]
     elif get_origin(source) is Literal:
         pairs = [(value, _written(value)) for value in get_args(source)]
+    elif isinstance(source, set | frozenset):
+        raise GrammarError(
+            f"labels are the set {shorten(source)}, which has no order; pass a list"
+        )
     elif isinstance(source, Iterable) and not isinstance(source, str | bytes):
         pairs = [(text, text) for text in source]
     else:
@@ -53,10 +57,15 @@ def _checked(pairs: list[tuple[Any, object]]) -> dict[Any, str]:
     labels: dict[Any, str] = {}
     texts: set[str] = set()
     for label, text in pairs:
-        if not isinstance(text, str) or not text:
+        if not isinstance(text, str):
             raise GrammarError(
-                f"label {shorten(label)} has the text {shorten(text)}; "
-                "expected a text that is not empty"
+                f"label {shorten(label)} has the {type(text).__name__} {shorten(text)} where a "
+                "text is expected; say how the model would write it, in a dict from label to "
+                "text"
+            )
+        if not text:
+            raise GrammarError(
+                f"label {shorten(label)} has the text ''; expected one that is not empty"
             )
         if text in texts or label in labels:
             raise GrammarError(f"two labels have the text {shorten(text)}")

@@ -31,6 +31,7 @@ from constrain.vocabulary import Vocabulary
 if TYPE_CHECKING:
     import os
 
+    from constrain.automaton import CompiledGrammar
     from constrain.driver.result import Result
 
 
@@ -326,11 +327,11 @@ class Model(Judging):
                 raise DecodeError(f"{name} is {value}; expected at least 0")
         stops = _stops(stop, grammar)
         compiled = None if grammar is None else self._grammars.compiled(grammar)
+        sampling = sampling or Sampling()
+        _check_places(sampling, compiled)
         request = Request(
             prompt=self.prompt_tokens(prompt),
-            sampler=Sampler(
-                sampling or Sampling(), self.vocabulary, constrained=compiled is not None
-            ),
+            sampler=Sampler(sampling, self.vocabulary, constrained=compiled is not None),
             max_tokens=max_tokens,
             matcher=None if compiled is None else compiled.matcher(),
             grammar=None if compiled is None else compiled.grammar,
@@ -373,6 +374,15 @@ def _stops(stop: str | Sequence[str], grammar: object) -> tuple[str, ...]:
     if "" in stops:
         raise DecodeError(f"stop is {shorten(stop)}; an empty text would stop at once")
     return stops
+
+
+def _check_places(sampling: Sampling, compiled: CompiledGrammar | None) -> None:
+    """Biases at places of a JSON text need one."""
+    if sampling.logit_bias_at and (compiled is None or compiled.grammar.kind != "json"):
+        raise GrammarError(
+            "logit_bias_at names places of a JSON text: it needs a schema, a type, or a "
+            "grammar made of one"
+        )
 
 
 def _each(sampling: Sampling | Sequence[Sampling] | None, n: int) -> list[Sampling]:

@@ -18,8 +18,9 @@ from constrain.driver.particles import Weights, log_sum, pick
 from constrain.driver.result import Step
 from constrain.errors import DecodeError, shorten
 from constrain.sampling import Sampling
+from constrain.sampling.places import Bias
 from constrain.sampling.processors import apply_temperature, log_softmax, logit_bias
-from constrain.sampling.sampler import Bias, resolve_bias
+from constrain.sampling.sampler import resolve_bias
 
 if TYPE_CHECKING:
     from constrain.driver.protocol import Logits, MaskWords
@@ -83,8 +84,9 @@ class Proposal:
         target: the distribution.
         logits: float32[n_vocab] of the model, read only; not kept.
         mask: uint32 words, bit i of word w is token 32 * w + i.
-        grammar_bias: what weighted choices add, divided by the temperature like a logit bias
+        grammar_bias: what weights and wishes add, divided by the temperature like a logit bias
             in ordinary sampling; they change what is drawn, not the model's probabilities.
+        bias_offset: what is added to every token besides.
 
     Raises:
         DecodeError: a logit is NaN, or none is above -inf.
@@ -97,7 +99,12 @@ class Proposal:
     """
 
     def __init__(
-        self, target: TargetModel, logits: Logits, mask: MaskWords, grammar_bias: Bias
+        self,
+        target: TargetModel,
+        logits: Logits,
+        mask: MaskWords,
+        grammar_bias: Bias,
+        bias_offset: float = 0.0,
     ) -> None:
         if np.isnan(logits).any() or logits.max(initial=-np.inf) == -np.inf:
             raise DecodeError("the model gave logits that are no distribution")
@@ -105,8 +112,9 @@ class Proposal:
         scores = target.log_probabilities(logits)
         own = log_softmax(logits) if scores_differ(target) else scores
         allowed = token_ids(mask, len(logits))
-        self._addends = np.zeros(len(logits))
-        self._addends[grammar_bias[0]] = grammar_bias[1] / target.temperature
+        self._addends = np.full(len(logits), bias_offset)
+        self._addends[grammar_bias[0]] += grammar_bias[1]
+        self._addends /= target.temperature
         self._fill(allowed, scores[allowed], own[allowed])
 
     def _fill(self, allowed: NDArray[np.int64], scores: Weights, own: Weights) -> None:

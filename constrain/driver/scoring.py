@@ -16,7 +16,7 @@ The convention, which decides what a number means:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,7 +99,7 @@ class Scorer:
         return token_ids
 
     def score(
-        self, prompt: Sequence[int], completions: Sequence[str], *, end: bool
+        self, prompt: Sequence[int], completions: Iterable[str], *, end: bool
     ) -> list[Score]:
         """See `Model.score`; the prompt as tokens."""
         texts = _checked(completions, end=end)
@@ -112,11 +112,14 @@ class Scorer:
         ]
 
 
-def _checked(completions: Sequence[str], *, end: bool) -> tuple[str, ...]:
+def _checked(completions: Iterable[str], *, end: bool) -> tuple[str, ...]:
     """The completions, if they are texts that can be scored."""
     if isinstance(completions, str):
         raise GrammarError("completions is one text; pass a list of texts", text=completions)
-    for i, text in enumerate(completions):
+    if not isinstance(completions, Iterable):
+        raise GrammarError(f"completions are {shorten(completions)}; expected a list of texts")
+    texts = tuple(completions)  # an iterator gives them once
+    for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise GrammarError(f"completion {i} is {shorten(text)}; expected a text")
         if not text and not end:
@@ -124,4 +127,4 @@ def _checked(completions: Sequence[str], *, end: bool) -> tuple[str, ...]:
                 f"completion {i} is empty: it has no token to score (end=True would score "
                 "that the model says nothing)"
             )
-    return tuple(completions)
+    return texts

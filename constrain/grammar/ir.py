@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from typing import Literal as OneWordOf
 
+from constrain.grammar.wishes import NO_WISHES, Wishes
+
 if TYPE_CHECKING:
     from constrain.report import Report
     from constrain.vocabulary import Vocabulary
@@ -269,11 +271,12 @@ class JsonValue(Node):
 
 @dataclass(frozen=True, slots=True)
 class JsonForm:
-    """How JSON text is laid out (see `constrain.json_schema`)."""
+    """How JSON text is laid out, and what it is wished to be (see `constrain.json_schema`)."""
 
     whitespace: Whitespace = "bounded"
     property_order: PropertyOrder = "schema"
     escapes: Escapes = "minimal"
+    wishes: Wishes = NO_WISHES
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ namespace constrain {
 namespace {
 
 void add_words(const std::vector<uint64_t>& mask, float value,
-               std::vector<std::pair<uint32_t, float>>& out) {
+               Biases& out) {
   for (uint32_t w = 0; w < mask.size(); ++w)
     for (uint64_t word = mask[w]; word; word &= word - 1)
       out.emplace_back(w * 64 + static_cast<uint32_t>(__builtin_ctzll(word)), value);

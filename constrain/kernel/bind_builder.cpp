@@ -199,8 +199,11 @@ void bind_builder(nb::module_& m) {
     new (c) Compiled(std::move(engine), read_limits(limits));
   });
   bind_expressions(cls);
-  cls.def("form", [](Compiled& c, const std::string& whitespace, bool any_order, int u) {
-       return c.program.add_form(whitespace, any_order, mode_of(u));
+  cls.def("form", [](Compiled& c, const std::string& whitespace, bool any_order, int u,
+                     const std::tuple<float, float, float, float>& wishes) {
+       const auto& [strings, arrays, numbers, compact] = wishes;
+       return c.program.add_form(whitespace, any_order, mode_of(u),
+                                 {strings, arrays, numbers, compact});
      })
       .def("value", [](Compiled& c, uint32_t form) {
         check_nodes(c);

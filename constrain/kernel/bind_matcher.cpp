@@ -101,8 +101,8 @@ bool fits_after(Matcher& m, uint32_t token, uint32_t n_tokens) {
 }
 
 nb::tuple biases(Matcher& m) {
-  std::vector<std::pair<uint32_t, float>> found;
-  if (!m.is_finished()) m.compiled->biases(m.config(), found);
+  Biases found;
+  if (!m.is_finished()) m.compiled->biases(m.config(), m.outline(), found);
   std::string ids, values;  // packed int32 and float32, turned into arrays by the caller
   for (const auto& [token, value] : found) {
     const auto id = static_cast<int32_t>(token);
@@ -140,6 +140,9 @@ void bind_matcher(nb::module_& m) {
       })
       .def("_rollback", &Matcher::rollback)
       .def("_biases", &biases)
+      .def_prop_ro("bias_offset", [](const Matcher& m) {
+        return m.outline() && !m.is_finished() ? m.outline()->offset() : 0.0f;
+      })
       .def("_expected", &expected)
       .def("_state", &Matcher::config)
       .def("_tokens_after", &tokens_after)

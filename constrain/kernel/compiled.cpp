@@ -24,6 +24,18 @@ uint32_t longest(const std::vector<std::string>& tokens) {
   return static_cast<uint32_t>(most);
 }
 
+// One entry a token, out of a sorted list with several; those that come to 0 are dropped.
+void add_up(Biases& biases) {
+  size_t n = 0;
+  for (size_t i = 0; i < biases.size(); ++n) {
+    biases[n] = biases[i];
+    while (++i < biases.size() && biases[i].first == biases[n].first)
+      biases[n].second += biases[i].second;
+  }
+  biases.resize(n);
+  std::erase_if(biases, [](const auto& entry) { return entry.second == 0.0f; });
+}
+
 std::vector<std::string> without(std::vector<std::string> tokens,
                                  const std::vector<uint32_t>& a, const std::vector<uint32_t>& b) {
   for (const uint32_t id : a) tokens[id].clear();
@@ -42,6 +54,11 @@ Engine::Engine(std::vector<std::string> tokens, std::vector<uint32_t> end_ids_,
       complete(all_single(tokens)),
       pool(occurring(tokens)),
       tables(std::move(tokens), pool) {}
+
+const ShapeTokens& Engine::shapes() {
+  if (!shapes_) shapes_ = std::make_unique<ShapeTokens>(tables.tokens());
+  return *shapes_;
+}
 
 Compiled::Compiled(std::shared_ptr<Engine> engine_, const Limits& limits_)
     : engine(std::move(engine_)), limits(limits_), program(engine->pool, limits) {
@@ -87,13 +104,21 @@ Threads Compiled::threads(ConfigId config) const {
   return Threads(arena_->begin(config), arena_->end(config));
 }
 
-bool Compiled::step(ConfigId config, const std::string& bytes, ConfigId& out, size_t& n_read) {
+Outline Compiled::start_outline() {
+  Threads threads;
+  machine_->start(threads);
+  return Outline(machine_->json_place(threads));
+}
+
+bool Compiled::step(ConfigId config, const std::string& bytes, ConfigId& out, size_t& n_read,
+                    Outline* outline) {
   Threads at = threads(config), next;
   for (n_read = 0; n_read < bytes.size(); ++n_read) {
     next.clear();
     machine_->step(at, static_cast<uint8_t>(bytes[n_read]), next);
     if (next.empty()) return false;
     at.swap(next);
+    if (outline) outline->follow(static_cast<uint8_t>(bytes[n_read]), machine_->json_place(at));
   }
   out = arena_->config(at);
   return true;
@@ -188,19 +213,21 @@ void Compiled::fill_mask(ConfigId config, uint64_t* mask) {
     for (const uint32_t id : engine->end_ids) mask[id >> 6] |= uint64_t{1} << (id & 63);
 }
 
-void Compiled::biases(ConfigId config, std::vector<std::pair<uint32_t, float>>& out) {
+void Compiled::biases(ConfigId config, const Outline* outline, Biases& out) {
   masker_->biases(threads(config), out);
-  if (out.empty()) return;
+  if (out.empty() && !outline) return;
   std::vector<uint64_t> mask(engine->tables.n_words());
   text_mask(config, mask.data());
-  std::vector<std::pair<uint32_t, float>> ends;
+  Biases ends;
   std::erase_if(out, [&](const auto& entry) {
     if (entry.first != kNone) return !(mask[entry.first >> 6] >> (entry.first & 63) & 1);
     for (const uint32_t id : engine->end_ids) ends.emplace_back(id, entry.second);
     return true;
   });
   out.insert(out.end(), ends.begin(), ends.end());
+  if (outline) outline->biases(engine->shapes(), engine->tables.tokens(), mask.data(), out);
   std::sort(out.begin(), out.end());
+  if (outline) add_up(out);
 }
 
 ByteSet Compiled::first_bytes(ConfigId config) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <unordered_set>
 
 #include "mask.h"
@@ -19,6 +20,8 @@ struct Engine {
   std::vector<uint32_t> end_ids;
   std::unordered_set<uint32_t> end_set;
   uint32_t longest_token;  // bytes
+  // The tokens that wishes look at, made when first asked for.
+  const ShapeTokens& shapes();
   // Every byte that occurs in a token is a token: what bytes can finish, tokens can.
   bool complete;
   ExprPool pool;
@@ -31,6 +34,9 @@ struct Engine {
   void enter(class Compiled& grammar);
   class Compiled* active = nullptr;
   uint32_t active_since = 0;  // size of the pool when it became active
+
+ private:
+  std::unique_ptr<ShapeTokens> shapes_;
 };
 
 class Matcher;
@@ -44,16 +50,20 @@ class Compiled {
 
   void finish(uint32_t root);  // completes the program; before it, `program` is being built
   ConfigId start_config();
+  Outline start_outline();  // for grammars with wishes
 
   // --- configurations
-  bool step(ConfigId config, const std::string& bytes, ConfigId& out, size_t& n_read);
+  // `outline`, if given, follows the text.
+  bool step(ConfigId config, const std::string& bytes, ConfigId& out, size_t& n_read,
+            Outline* outline = nullptr);
   bool accepts_end(ConfigId config) const;
   bool can_continue(ConfigId config) const;
   Threads threads(ConfigId config) const;
   void fill_mask(ConfigId config, uint64_t* mask);
   // Only tokens after which `n_tokens` more suffice to finish (within.cpp).
   void fill_mask_within(ConfigId config, uint32_t n_tokens, uint64_t* mask);
-  void biases(ConfigId config, std::vector<std::pair<uint32_t, float>>& out);
+  // Allowed tokens with a bias, ascending. `outline`: of the text, in grammars with wishes.
+  void biases(ConfigId config, const Outline* outline, Biases& out);
   ByteSet first_bytes(ConfigId config);
   std::string forced_bytes(ConfigId config);
   // Is a token allowed that begins with `text` and is longer?
@@ -137,6 +147,7 @@ class Matcher {
   uint32_t n_steps() const { return static_cast<uint32_t>(ends_.size()); }
   ConfigId config() const { return config_; }
   bool is_finished() const { return finished_; }
+  const Outline* outline() const { return outline_ ? &*outline_ : nullptr; }
 
   // For compaction: the configurations this matcher holds.
   static constexpr size_t kWindow = 64;  // steps that rollback undoes without replaying
@@ -149,11 +160,14 @@ class Matcher {
   std::shared_ptr<Compiled> compiled;
 
  private:
+  Outcome advance(const std::string& bytes, size_t& n_read);
   void push(ConfigId next, size_t n_bytes);
 
   ConfigId config_;
   bool finished_ = false;
   std::vector<ConfigId> recent_;  // configurations before the last steps
+  std::optional<Outline> outline_;  // in grammars with wishes
+  std::vector<Outline> outlines_;   // ... before the last steps
   std::string text_;              // all bytes accepted
   std::vector<size_t> ends_;      // text length before each step
 };

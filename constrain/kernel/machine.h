@@ -43,6 +43,8 @@ class Machine {
   bool may_use_any(const ObjectSpec& spec, const uint32_t* state, uint32_t lo, uint32_t hi) const;
   bool may_use_other(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
 
+  JsonPlace json_place(const Threads& threads);  // for outlines (json_place.cpp)
+
   // --- weights of optional properties (key_weights.cpp)
   // The sum of the weights above 0 that may still come.
   float weight_left(const Cell& cell) const;

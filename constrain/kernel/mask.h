@@ -32,7 +32,7 @@ class Masker {
   // Tokens with a bias and the bias, for weighted choices among `threads` (design: weight of the
   // best alternative still reachable minus that of the present state; natural logarithm).
   // Token kNone stands for the end of the text.
-  void biases(const Threads& threads, std::vector<std::pair<uint32_t, float>>& out);
+  void biases(const Threads& threads, Biases& out);
 
  private:
   struct Visit {
@@ -61,7 +61,6 @@ class Masker {
   void mark_names(const Thread& thread, uint64_t* mask);
   void mark_live(const Thread& thread, uint64_t* mask);
 
-  using Biases = std::vector<std::pair<uint32_t, float>>;
   struct Settled {  // a thread that follows a weighted text which has just ended
     Thread thread;
     float change;

@@ -31,8 +31,14 @@ uint32_t NameTree::child(uint32_t node, uint8_t byte) const {
   return at != end && at->byte == byte ? static_cast<uint32_t>(at - nodes.begin()) : kNone;
 }
 
-uint32_t Program::add_form(const std::string& whitespace, bool any_order, EscapeMode escapes) {
+uint32_t Program::add_form(const std::string& whitespace, bool any_order, EscapeMode escapes,
+                           const Wishes& wishes) {
   forms.push_back(make_form(pool, whitespace, any_order, escapes));
+  Form& form = forms.back();
+  form.wishes = wishes;
+  // Elsewhere white space is never a matter of choice.
+  if (whitespace != "bounded" && whitespace != "flexible") form.wishes.compact = 0.0f;
+  has_wishes |= form.wishes.any();
   return static_cast<uint32_t>(forms.size() - 1);
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "expr.h"
+#include "outline.h"
 
 namespace constrain {
 
@@ -53,6 +54,7 @@ struct Form {
   // Of the closing brackets; infinite if either bracket cannot be written.
   uint32_t object_close_len, array_close_len;
   bool can_separate;  // can a comma and what must follow it be written?
+  Wishes wishes;
 };
 
 struct Value {
@@ -172,7 +174,8 @@ class Program {
  public:
   Program(ExprPool& pool, const Limits& limits) : pool(pool), limits(limits) {}
 
-  uint32_t add_form(const std::string& whitespace, bool any_order, EscapeMode escapes);
+  uint32_t add_form(const std::string& whitespace, bool any_order, EscapeMode escapes,
+                    const Wishes& wishes);
   uint32_t add_value(uint32_t form);  // filled by set_value, so that values may be recursive
   uint32_t add_object(ObjectSpec spec);
   uint32_t add_array(ArraySpec spec);
@@ -224,6 +227,7 @@ class Program {
   std::vector<GrammarNode> nodes;
   uint32_t root = kNone;
   bool weighted = false;  // is any choice weighted?
+  bool has_wishes = false;
 
  private:
   uint32_t place_len(uint32_t form, ValuePlace place) const;

@@ -79,6 +79,7 @@ class Tables {
   uint32_t n_tokens() const { return static_cast<uint32_t>(tokens_.size()); }
   uint32_t n_words() const { return (n_tokens() + 63) / 64; }  // 64-bit words of a mask
   const std::string& token(uint32_t id) const { return tokens_[id]; }
+  const std::vector<std::string>& tokens() const { return tokens_; }
   uint64_t memory() const { return memory_; }
   // Forget every table (they are a cache); ids of trees other than the vocabulary die.
   void clear();

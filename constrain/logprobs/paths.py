@@ -2,7 +2,8 @@
 
 The form is that of a singular query of RFC 9535 (JSONPath), section 2.3: `.name` for a name of
 letters, digits and `_`, `["any name"]` or `['any name']` for every name, `[0]` for an array's
-item, counted from 0. Wildcards, slices, filters, white space and negative indices are refused.
+item, counted from 0. Slices, filters, white space and negative indices are refused; wildcards
+(section 2.3.2), `.*` and `[*]`, are taken where a pattern is asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from constrain.errors import shorten
 
 Key = str | int
 Keys = tuple[Key, ...]
+Pattern = tuple[Key | None, ...]
+"""Keys of a path; None stands for any key."""
 
 # member-name-shorthand, section 2.5.1.1: a letter, `_` or any character beyond ASCII, then
 # digits too. Surrogates are no characters.
@@ -27,6 +30,7 @@ _STEP = re.compile(
     r"|\['(?P<single>(?:[^'\\]|\\.)*)'\]",
     re.DOTALL,
 )
+_WILDCARD = re.compile(r"\.\*|\[\*\]")
 
 
 def format_path(keys: Sequence[Key]) -> str:
@@ -60,11 +64,44 @@ def parse_path(path: str) -> Keys:
     >>> parse_path('$.a["b"][0]') == parse_path("$['a'].b[0]") == ("a", "b", 0)
     True
     """
+    return tuple(key for key in _parsed(path, wildcards=False) if key is not None)
+
+
+def parse_pattern(path: str) -> Pattern:
+    """The keys of a path that may have wildcards, each of which is None.
+
+    Raises:
+        ValueError: it is no such path; says where it fails.
+
+    >>> parse_pattern("$.items[*].name")
+    ('items', None, 'name')
+    """
+    return _parsed(path, wildcards=True)
+
+
+def is_within(keys: Keys, pattern: Pattern) -> bool:
+    """Whether the keys lead to a place that the pattern names, or inside of it.
+
+    >>> is_within(("items", 3, "name"), ("items", None)), is_within(("items",), ("items", None))
+    (True, False)
+    """
+    return len(keys) >= len(pattern) and all(
+        wanted is None or (key == wanted and type(key) is type(wanted))
+        for key, wanted in zip(keys, pattern, strict=False)
+    )
+
+
+def _parsed(path: str, *, wildcards: bool) -> Pattern:
     if not path.startswith("$"):
         raise ValueError(f"the path {shorten(path)} does not begin with '$'")
-    keys: list[Key] = []
+    keys: list[Key | None] = []
     position = 1
     while position < len(path):
+        wildcard = _WILDCARD.match(path, position) if wildcards else None
+        if wildcard is not None:
+            keys.append(None)
+            position = wildcard.end()
+            continue
         found = _STEP.match(path, position)
         key = None if found is None else _key(found)
         if found is None or key is None:

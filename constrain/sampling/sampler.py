@@ -12,21 +12,20 @@ import numpy.typing as npt
 
 from constrain.errors import DecodeError, VocabularyError, shorten
 from constrain.kernel import _native
+from constrain.logprobs.paths import parse_pattern
 from constrain.sampling.banned import BannedTexts
 from constrain.sampling.history import History
+from constrain.sampling.places import NO_BIAS, Bias, PlacedBiases
 from constrain.sampling.processors import mirostat_update
 from constrain.sampling.token_search import TokenSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from constrain.sampling.settings import Sampling
     from constrain.vocabulary import Vocabulary
 
-Bias = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
-
 _NO_IDS: npt.NDArray[np.int32] = np.empty(0, np.int32)
-_NO_VALUES: npt.NDArray[np.float32] = np.empty(0, np.float32)
 _FAILURES = {
     1: "no token is allowed: the mask is empty",
     2: "a logit is NaN, in the model's output or after adding the bias",
@@ -99,6 +98,7 @@ class Sampler:
         self._key = int.from_bytes(digest, "little")
         self._n_drawn = 0
         self._bias = resolve_bias(settings, vocabulary)
+        self._placed = _placed_biases(settings, vocabulary)
         self._mu = 2 * settings.mirostat_tau
         self._next_mu = self._mu
         searches = settings.banned or settings.uses_dry
@@ -155,6 +155,8 @@ class Sampler:
             message = f"token id {token_id}; expected one in [0, {self.vocabulary.n_vocab})"
             raise ValueError(message)
         self._history.append(token_id, forced=forced)
+        if token_id < len(self.vocabulary.tokens):
+            self._placed.read(self.vocabulary.tokens[token_id])
         if not forced:
             self._mu = self._next_mu
 
@@ -187,7 +189,7 @@ class Sampler:
         settings, more for typical-p and XTC over flat distributions
         (tests/benchmarks/sampling.py).
         """
-        ids, values = (_NO_IDS, _NO_VALUES) if bias is None else bias
+        ids, values = self._placed.added_to(bias or NO_BIAS)
         past = self._history if history is None else self._history_of(history)
         uses_dry = self.settings.uses_dry
         banned = self._banned.completing(self._history.tail) if self._banned else _NO_IDS
@@ -223,6 +225,7 @@ class Sampler:
         twin = object.__new__(Sampler)
         twin.__dict__.update(self.__dict__)
         twin._history = self._history.copy()
+        twin._placed = self._placed.copy()
         twin._native = self._make_native()
         return twin
 
@@ -235,29 +238,42 @@ class Sampler:
         return self._history
 
 
+def _placed_biases(settings: Sampling, vocabulary: Vocabulary) -> PlacedBiases:
+    return PlacedBiases(
+        [
+            (parse_pattern(path), _resolved(f"logit_bias_at[{path!r}]", bias, vocabulary))
+            for path, bias in settings.logit_bias_at.items()
+        ]
+    )
+
+
 def resolve_bias(settings: Sampling, vocabulary: Vocabulary) -> Bias:
     """The bias as (ids, values); a text stands for the tokens that `Sampling` says.
 
     Raises:
         VocabularyError: an id outside the vocabulary, or a text that is no single token.
     """
-    wanted = {key for key in settings.logit_bias if isinstance(key, str)}
+    return _resolved("logit_bias", settings.logit_bias, vocabulary)
+
+
+def _resolved(name: str, bias: Mapping[int | str, float], vocabulary: Vocabulary) -> Bias:
+    wanted = {key for key in bias if isinstance(key, str)}
     meant = _tokens_of_texts(wanted, vocabulary) if wanted else {}
     ids: list[int] = []
     values: list[float] = []
-    for key, value in settings.logit_bias.items():
+    for key, value in bias.items():
         if isinstance(key, str):
             found = meant.get(key, [])
             if not found:
                 message = (
-                    f"logit_bias: {shorten(key)} is no single token of the vocabulary, with or"
+                    f"{name}: {shorten(key)} is no single token of the vocabulary, with or"
                     " without a leading space; give the ids of the tokens meant"
                 )
                 raise VocabularyError(message)
         elif 0 <= key < vocabulary.n_vocab:
             found = [key]
         else:
-            message = f"logit_bias: token id {key}; expected one in [0, {vocabulary.n_vocab})"
+            message = f"{name}: token id {key}; expected one in [0, {vocabulary.n_vocab})"
             raise VocabularyError(message)
         ids += found
         values += [value] * len(found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 
 from constrain.errors import shorten
+from constrain.logprobs.paths import parse_pattern
 
 ORDER = (
     "temperature",
@@ -119,6 +120,10 @@ class Sampling:
             ` JSON`), where the vocabulary has them; control tokens are never meant by a text.
             A text that is no single token is an error when the sampler is made, for a bias on
             its pieces would change other words. -inf bans a token; +100 about forces it.
+        logit_bias_at: the same for some places of a JSON text, by path: `{"$.city": {"Rome":
+            1.5}, "$.items[*].name": …}`; `[*]` is any item and `.*` any member. It holds for
+            tokens that begin where the value may begin, or inside of it. Biases of several
+            paths add up, `logit_bias` included. Only under a grammar of JSON.
         banned: texts that must not be written, however they are split into tokens: a token
             that would complete one, given the bytes of the output so far, cannot come. The
             comparison is of bytes, so `cat` also bans `cats` and `concatenate`, but not `Cat`.
@@ -157,6 +162,7 @@ class Sampling:
     dry_window: int = -1
     dry_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
     logit_bias: Mapping[int | str, float] = field(default_factory=dict)
+    logit_bias_at: Mapping[str, Mapping[int | str, float]] = field(default_factory=dict)
     banned: tuple[str, ...] = ()
     order: tuple[str, ...] = ORDER
     seed: int | None = None
@@ -184,23 +190,25 @@ class Sampling:
             self.seed,
             "None or an int in [0, 2**64)",
         )
-        _check_bias(self.logit_bias)
-        object.__setattr__(self, "logit_bias", MappingProxyType(dict(self.logit_bias)))
+        object.__setattr__(self, "logit_bias", _checked_bias("logit_bias", self.logit_bias))
+        object.__setattr__(self, "logit_bias_at", _checked_places(self.logit_bias_at))
         object.__setattr__(self, "banned", _texts("banned", self.banned))
         object.__setattr__(self, "dry_breakers", _texts("dry_breakers", self.dry_breakers))
         object.__setattr__(self, "order", _checked_order(self.order, self._steps_on))
 
     def __reduce__(self) -> tuple[Callable[..., Sampling], tuple[dict[str, object]]]:
-        """Pickle by value: the read-only view of the bias cannot be pickled itself."""
+        """Pickle by value: the read-only views of the biases cannot be pickled themselves."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return _restored, ({**values, "logit_bias": dict(self.logit_bias)},)
+        values["logit_bias"] = dict(self.logit_bias)
+        values["logit_bias_at"] = {at: dict(bias) for at, bias in self.logit_bias_at.items()}
+        return _restored, (values,)
 
     def __hash__(self) -> int:
         """Hash of all fields; equal settings have equal hashes."""
-        values = (
-            getattr(self, item.name) for item in fields(self) if item.name != "logit_bias"
-        )
-        return hash((*values, frozenset(self.logit_bias.items())))
+        biases = ("logit_bias", "logit_bias_at")
+        values = (getattr(self, item.name) for item in fields(self) if item.name not in biases)
+        placed = ((at, frozenset(bias.items())) for at, bias in self.logit_bias_at.items())
+        return hash((*values, frozenset(self.logit_bias.items()), frozenset(placed)))
 
     @property
     def penalizes(self) -> bool:
@@ -278,15 +286,32 @@ def _checked_order(order: object, on: frozenset[str]) -> tuple[str, ...]:
     return names
 
 
-def _check_bias(logit_bias: Mapping[int | str, float]) -> None:
-    _require(isinstance(logit_bias, Mapping), "logit_bias", logit_bias, "a mapping")
+def _checked_bias(
+    field_name: str, logit_bias: Mapping[int | str, float]
+) -> Mapping[int | str, float]:
+    """A read-only copy."""
+    _require(isinstance(logit_bias, Mapping), field_name, logit_bias, "a mapping")
     for key, value in logit_bias.items():
-        name = f"logit_bias[{shorten(key)}]"
         is_key = (isinstance(key, str) and key != "") or _is_int(key)
-        _require(is_key, "logit_bias key", key, "a token id or a text that is not empty")
-        _require(
-            _is_finite(value) or value == -math.inf,
-            name,
-            value,
-            "a finite number or -inf (ban)",
-        )
+        expected = "a token id or a text that is not empty"
+        _require(is_key, f"{field_name} key", key, expected)
+        is_value = _is_finite(value) or value == -math.inf
+        name = f"{field_name}[{shorten(key)}]"
+        _require(is_value, name, value, "a finite number or -inf (ban)")
+    return MappingProxyType(dict(logit_bias))
+
+
+def _checked_places(
+    places: Mapping[str, Mapping[int | str, float]],
+) -> Mapping[str, Mapping[int | str, float]]:
+    """A read-only copy, by the paths as they were given."""
+    _require(isinstance(places, Mapping), "logit_bias_at", places, "a mapping")
+    checked = {}
+    for path, bias in places.items():
+        _require(isinstance(path, str), "logit_bias_at key", path, "a path such as $.name")
+        try:
+            parse_pattern(path)
+        except ValueError as error:
+            raise ValueError(f"logit_bias_at: {error}") from None
+        checked[path] = _checked_bias(f"logit_bias_at[{shorten(path)}]", bias)
+    return MappingProxyType(checked)

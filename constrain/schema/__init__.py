@@ -17,12 +17,14 @@ from typing import Literal as OneWordOf
 
 from constrain.errors import SchemaError, shorten
 from constrain.grammar.ir import Escapes, Grammar, JsonForm, PropertyOrder, Whitespace
+from constrain.grammar.wishes import NO_WISHES, Wishes
 from constrain.schema.caps import Caps
 from constrain.schema.document import Document, found, read_json
 from constrain.schema.to_ir import build, build_relaxed
 from constrain.schema.treatments import Source
 
 if TYPE_CHECKING:
+    from constrain.schema.relaxing import Relaxation
     from constrain.schema.resources import Documents
 
 __all__ = ["OnUnsupported", "json_schema"]
@@ -40,6 +42,7 @@ def json_schema(  # noqa: PLR0913  each keyword is one independent option with a
     registry: Documents | None = None,
     max_items: int | None = None,
     max_digits: int | None = None,
+    wishes: Wishes = NO_WISHES,
 ) -> Grammar:
     """The grammar of the JSON texts that a JSON Schema allows.
 
@@ -57,34 +60,51 @@ def json_schema(  # noqa: PLR0913  each keyword is one independent option with a
         max_digits: most digits of a number, 1 to 1 000, on either side of the point (and in
             the exponent), unless the schema needs more. Values of `enum` are not capped, nor
             is what is in an array of `uniqueItems` with `minItems` of 2 or more.
+        wishes: biases towards short texts.
 
     Raises:
         SchemaError: not a JSON Schema; says where, which keyword and what was found.
         UnsupportedSchemaError: says something that is not supported exactly.
         UnsatisfiableSchemaError: no value is valid, as far as the root alone tells.
-        ValueError: an option is none of the allowed ones.
+        ValueError: an option is none of the allowed ones; TypeError: `wishes` is no `Wishes`.
         LimitError: combinators nested too deep, or too many combinations of schemas.
 
     Cost: linear in the size of the schema, but for conjunctions of recursive schemas.
     """
-    form = JsonForm(whitespace, property_order, escapes)
+    form = JsonForm(whitespace, property_order, escapes, wishes)
+    _check_options(form, on_unsupported)
     caps = Caps(max_items, max_digits)
-    for name, value, allowed in (
-        ("whitespace", whitespace, ("compact", "spaced", "bounded", "flexible")),
-        ("property_order", property_order, ("schema", "any")),
-        ("escapes", escapes, ("minimal", "any")),
-        ("on_unsupported", on_unsupported, ("error", "relax")),
-    ):
-        if value not in allowed:
-            reason = f"{name} must be one of {allowed}, not {shorten(value)}"
-            raise ValueError(reason)
     parsed = read_json(schema) if isinstance(schema, str) else schema
     if not isinstance(parsed, (dict, bool)):
         reason = f"a schema must be an object or a boolean, not {found(parsed)}"
         raise SchemaError(reason, value=parsed)
     document = Document(parsed, registry)
+    relaxations: tuple[Relaxation, ...] = ()
     if on_unsupported == "error":
-        return replace(build(document, form, caps), source=Source(document))
-    grammar, relaxations = build_relaxed(document, form, caps)
-    notes = grammar.notes + tuple(map(str, relaxations))
+        grammar = build(document, form, caps)
+    else:
+        grammar, relaxations = build_relaxed(document, form, caps)
+    notes = (*grammar.notes, *map(str, relaxations), *_idle_wishes(form))
     return replace(grammar, notes=notes, source=Source(document, relaxations))
+
+
+def _idle_wishes(form: JsonForm) -> tuple[str, ...]:
+    """What is said of wishes that change nothing."""
+    if form.wishes.compact == 0 or form.whitespace in {"bounded", "flexible"}:
+        return ()
+    return (f"the wish for compact text changes nothing: white space is {form.whitespace!r}",)
+
+
+def _check_options(form: JsonForm, on_unsupported: str) -> None:
+    if not isinstance(form.wishes, Wishes):
+        reason = f"wishes must be constrain.Wishes(...), not {shorten(form.wishes)}"
+        raise TypeError(reason)
+    for name, value, allowed in (
+        ("whitespace", form.whitespace, ("compact", "spaced", "bounded", "flexible")),
+        ("property_order", form.property_order, ("schema", "any")),
+        ("escapes", form.escapes, ("minimal", "any")),
+        ("on_unsupported", on_unsupported, ("error", "relax")),
+    ):
+        if value not in allowed:
+            reason = f"{name} must be one of {allowed}, not {shorten(value)}"
+            raise ValueError(reason)
