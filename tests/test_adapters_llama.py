@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -235,13 +237,14 @@ def test_logit_bias_beside_the_processor_is_an_error(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("with_criterion", [True, False])
+@pytest.mark.parametrize("n", [1, 2, 3])
 def test_another_processor_that_fails_before_this_one_is_found_out(
-    llama: Any, compiled: constrain.CompiledGrammar, *, with_criterion: bool
+    llama: Any, compiled: constrain.CompiledGrammar, n: int, *, with_criterion: bool
 ) -> None:
     calls = iter(range(1, 100))
 
     def failing(_: Any, scores: Any) -> Any:
-        if next(calls) == 3:
+        if next(calls) == n:
             message = "another one"
             raise RuntimeError(message)
         return scores
@@ -255,7 +258,7 @@ def test_another_processor_that_fails_before_this_one_is_found_out(
             stopping_criteria=processor.stopping_criteria if with_criterion else None,
         )
 
-    with pytest.raises(DecodeError, match="without the grammar's mask"):
+    with pytest.raises(DecodeError, match=r"without the grammar's mask|another processor"):
         inside(llama, compiled, use)
 
 
@@ -274,6 +277,206 @@ def test_a_processor_serves_one_completion(
     scores = np.zeros(llama.n_vocab(), np.float32)
     used[0]([1, 2], scores)
     assert set(np.flatnonzero(scores > -np.inf)) == compiled.vocabulary.end_ids
+
+
+def chat(llama: Any, processor: LlamaProcessor, **options: Any) -> str:
+    answer = llama.create_chat_completion(
+        [{"role": "user", "content": "Write a person as JSON."}],
+        logits_processor=processor.logits_processor,
+        seed=1,
+        **options,
+    )
+    return str(answer["choices"][0]["message"]["content"])
+
+
+@pytest.mark.parametrize("use", [complete, chat])
+@pytest.mark.parametrize("budget", [100, None])
+@pytest.mark.parametrize("options", [{"stop": ['"age']}, {"max_tokens": 8}], ids=str)
+def test_a_text_that_is_cut_off_is_an_error(
+    llama: Any,
+    compiled: constrain.CompiledGrammar,
+    use: Callable[..., str],
+    options: dict[str, Any],
+    budget: int | None,
+) -> None:
+    assert compiled.min_tokens > 8  # so no text is whole with 8 tokens, or without an age
+    given = {"max_tokens": 40, **options}
+    with pytest.raises(DecodeError, match="cut off"):
+        inside(llama, compiled, lambda p: use(llama, p, **given), max_tokens=budget)
+
+
+def test_a_cache_of_states_changes_nothing(
+    llama: Any, compiled: constrain.CompiledGrammar
+) -> None:
+    from llama_cpp.llama_cache import LlamaRAMCache
+
+    texts = []
+    llama.set_cache(LlamaRAMCache(capacity_bytes=1 << 27))
+    try:
+        for _ in range(2):
+            llama.reset()  # the second time, the prompt comes from the cache
+            with llama_processor(llama, compiled, max_tokens=40) as processor:
+                texts.append(complete(llama, processor))
+    finally:
+        llama.set_cache(None)
+    assert texts[0] == texts[1]
+    jsonschema.validate(json.loads(texts[0]), RECORD)
+
+
+def test_what_is_complete_is_known_where_it_can_be(llama: Any) -> None:
+    vocabulary = constrain.Vocabulary.from_llama(llama)
+    colours = constrain.compile(constrain.choice([" red", " green"]), vocabulary)
+    with llama_processor(llama, colours) as processor:
+        assert processor.is_complete is False  # nothing was written
+        complete(llama, processor)
+        assert processor.is_complete is True  # only an end token was allowed at last
+    with llama_processor(llama, colours, max_tokens=1) as processor:
+        complete(llama, processor, max_tokens=1)
+        assert processor.is_complete is True  # each text is one token, and so was all allowed
+    # After "a", an end is allowed, and so is " b", with which no text ends.
+    grammar = constrain.regex("a( b c)?")
+    with llama_processor(llama, constrain.compile(grammar, vocabulary)) as processor:
+        complete(llama, processor, max_tokens=2)
+        assert processor.is_complete is None
+
+
+@pytest.mark.parametrize("way", ["criterion", "close"])
+def test_a_stream_that_is_given_up_is_no_error(
+    llama: Any, compiled: constrain.CompiledGrammar, way: str
+) -> None:
+    with llama_processor(llama, compiled, max_tokens=40) as processor:
+        criterion = processor.stopping_criteria if way == "criterion" else None
+        stream = llama.create_completion(
+            PROMPT,
+            max_tokens=40,
+            stream=True,
+            logits_processor=processor.logits_processor,
+            stopping_criteria=criterion,
+        )
+        next(stream)
+        stream.close()
+        assert processor.is_complete is False
+        if way == "close":
+            processor.close()
+
+
+@pytest.mark.parametrize("use", [complete, chat])
+def test_other_completions_in_the_block_are_no_error(
+    llama: Any, compiled: constrain.CompiledGrammar, use: Callable[..., str]
+) -> None:
+    with (
+        llama_processor(llama, compiled, max_tokens=40) as first,
+        llama_processor(llama, compiled, max_tokens=40) as second,
+    ):
+        texts = [use(llama, processor, max_tokens=40) for processor in (first, second)]
+        # One that begins with all that the second one saw.
+        llama.create_completion(llama.input_ids[: llama.n_tokens].tolist(), max_tokens=2)
+    for text in texts:
+        jsonschema.validate(json.loads(text), RECORD)
+
+
+def test_the_criterion_without_the_processor_is_an_error(
+    llama: Any, compiled: constrain.CompiledGrammar
+) -> None:
+    def use(processor: LlamaProcessor, *, first: bool) -> None:
+        if not first:
+            complete(llama, processor)
+        llama.create_completion(
+            PROMPT, max_tokens=3, stopping_criteria=processor.stopping_criteria
+        )
+
+    with pytest.raises(DecodeError, match="never called"):
+        inside(llama, compiled, lambda processor: use(processor, first=True))
+    with pytest.raises(DecodeError, match="without the grammar's mask"):
+        inside(llama, compiled, lambda processor: use(processor, first=False))
+
+
+SECOND_GRAMMAR = """
+import sys
+from llama_cpp import Llama, LlamaGrammar, llama_cpp
+import constrain
+from constrain.adapters.llama_cpp_python import llama_processor
+from constrain.driver.files import default_model
+
+defaults = llama_cpp.llama_model_default_params
+
+
+def without_extra_buffers():
+    parameters = defaults()
+    parameters.use_extra_bufts = False
+    return parameters
+
+
+llama_cpp.llama_model_default_params = without_extra_buffers
+llama = Llama(str(default_model()), n_ctx=128, n_threads=1, verbose=False)
+compiled = constrain.compile(
+    constrain.json_schema({"type": "integer"}), constrain.Vocabulary.from_llama(llama)
+)
+letters = LlamaGrammar.from_string('root ::= "abc" [a-z]*', verbose=False)
+
+
+def completion(processor, **options):
+    given = {"logits_processor": processor.logits_processor, "max_tokens": 20, **options}
+    return llama.create_completion("A number: ", grammar=letters, **given)
+
+
+def pieces_of(processor, **options):
+    for piece in completion(processor, stream=True, **options):
+        given_out.append(piece["choices"][0]["text"])
+
+
+def guarded(processor):
+    pieces_of(processor, stopping_criteria=processor.stopping_criteria)
+
+
+def chat(processor):
+    messages = [{"role": "user", "content": "A person?"}]
+    given = {"logits_processor": processor.logits_processor, "max_tokens": 20}
+    llama.create_chat_completion(messages, response_format={"type": "json_object"}, **given)
+
+
+def closed(processor):
+    processor.close()
+    completion(processor)
+
+
+for use in (completion, pieces_of, guarded, chat, closed):
+    for budget in (20, None):
+        given_out = []
+        try:
+            with llama_processor(llama, compiled, max_tokens=budget) as processor:
+                use(processor)
+                print(use.__name__, "returned")
+        except constrain.DecodeError as error:
+            print(use.__name__, "response_format" in str(error), given_out)
+with llama_processor(llama, compiled, max_tokens=5) as processor:
+    answer = llama.create_completion(
+        "A number: ", max_tokens=5, logits_processor=processor.logits_processor
+    )
+print(int(answer["choices"][0]["text"]) is not None)
+"""
+
+
+def test_a_second_grammar_is_an_error_and_does_not_end_the_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SECOND_GRAMMAR],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    # One token is out where no criterion is asked first: it is llama.cpp's grammar's own.
+    letters = next(n for n in ("a", "ab", "abc") if f"['{n}']" in done.stdout)
+    expected = [
+        *["completion True []"] * 2,
+        *[f"pieces_of True ['{letters}']"] * 2,
+        *["guarded True []"] * 2,
+        *["chat True []"] * 2,
+        *["closed True []"] * 2,
+        "True",
+    ]
+    assert done.stdout.split("\n")[:-1] == expected
 
 
 @pytest.mark.parametrize("bad", [np.nan, -np.inf])
@@ -298,6 +501,8 @@ def test_what_cannot_work_is_refused_before_generating(
     toy = constrain.compile(constrain.choice(["a"]), constrain.Vocabulary([b"a", b"<e>"], [1]))
     with pytest.raises(VocabularyError, match="from_llama"):
         inside(llama, toy, never)
+    with pytest.raises(DecodeError, match="no sampler chain"):
+        LlamaProcessor(object(), compiled, None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(llama, "draft_model", object())
         with pytest.raises(DecodeError, match="draft"):

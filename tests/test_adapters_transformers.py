@@ -170,6 +170,78 @@ def test_beams_of_few_choices_end_in_one_of_them(model: Any) -> None:
             assert text(tokens) in {"true", "false"}
 
 
+def test_rows_that_beam_search_filled_up_with_are_told_apart(model: Any) -> None:
+    import torch
+
+    compiled = constrain.compile(constrain.choice(["abc"]), VOCABULARY)
+    processor = GrammarLogitsProcessor(compiled, max_new_tokens=6, num_beams=4)
+    ids = torch.tensor([PROMPTS[0], PROMPTS[0]])
+    torch.manual_seed(0)
+    out = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        logits_processor=[processor],
+        max_new_tokens=6,
+        num_beams=4,
+        num_return_sequences=4,
+        do_sample=True,
+        top_k=0,
+        return_dict_in_generate=True,
+        output_scores=True,
+    )
+    rows = out.sequences[:, ids.shape[1] :].tolist()
+    texts = [row[: row.index(END)] if END in row else row for row in rows]
+    whole = processor.are_complete(out)
+    assert whole == [text(tokens) == "abc" for tokens in texts]
+    assert whole == processor.are_complete(out.sequences)
+    # One text for each prompt: three rows of four are filled up with, as their scores say
+    # (transformers' -1e9 by at most 6 tokens); copies of the text, or no text at all.
+    likely = {row for row, score in enumerate(out.sequences_scores.tolist()) if score > -1e8}
+    assert likely == {0, 4}
+    assert all(whole[row] for row in likely)
+    assert not all(whole)
+
+
+@pytest.mark.parametrize("options", [{"max_new_tokens": 5}, {"eos_token_id": 2}], ids=str)
+def test_rows_that_generate_cut_off_are_told_apart(model: Any, options: dict[str, Any]) -> None:
+    import torch
+
+    # Of the first text, 5 tokens are all but the end; the second is cut within. The token 2,
+    # a space, ends the first row in the middle, for generate() takes it for an end token.
+    for written, whole in (("a b c", True), ("a b d e", False)):
+        compiled = constrain.compile(constrain.choice([written]), VOCABULARY)
+        processor = GrammarLogitsProcessor(compiled)
+        ids = torch.tensor([PROMPTS[0]])
+        rows = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            logits_processor=[processor],
+            **{"max_new_tokens": 20, "do_sample": False, **options},
+        )
+        is_cut_by_limit = "max_new_tokens" in options
+        assert processor.are_complete(rows) == [whole and is_cut_by_limit]
+
+
+def test_padding_after_the_end_and_prompts_do_not_count() -> None:
+    import torch
+
+    compiled = constrain.compile(constrain.choice(["ab", "ba"]), VOCABULARY)
+    a, b = TOKENS.index(b"a"), TOKENS.index(b"b")
+    processor = GrammarLogitsProcessor(compiled, num_beams=2)
+    with pytest.raises(DecodeError, match="never called"):
+        processor.are_complete(rows_of([9, 8, a, b]))
+    processor(rows_of([9, 8], [9, 8]), even(2))
+    rows = [[a, b, END, 1], [a, b, END, END], [b, a, END, b], [a, b, 1, 1], [a, END, 1, 1],
+            [a, a, END, 1], [1, 1, 1, 1]]  # fmt: skip
+    assert processor.are_complete(torch.tensor([[9, 8, *row] for row in rows])) == [
+        *[True] * 3,  # what stands after the end is no text
+        *[False] * 4,  # no end, no text of the grammar, nothing written
+    ]
+    assert processor.are_complete(rows_of([9, 8, a, b])) == [True]
+    with pytest.raises(DecodeError, match="rows of 1 tokens"):
+        processor.are_complete(rows_of([9]))
+
+
 def test_weights_of_the_grammar_are_added(model: Any) -> None:
     for wished in ("true", "false"):
         grammar = constrain.choice({"true": 0.0, "false": 0.0} | {wished: 50.0})
@@ -256,8 +328,9 @@ def test_scores_that_leave_no_choice_are_an_error() -> None:
     broken[0, 3] = np.nan
     with pytest.raises(DecodeError, match="NaN"):
         GrammarLogitsProcessor(compiled)(rows_of([9]), broken)
-    with pytest.raises(DecodeError, match="no token"):
-        GrammarLogitsProcessor(compiled)(rows_of([9]), even(1) - np.inf)
+    for n in (1, 2):
+        with pytest.raises(DecodeError, match="no token"):
+            GrammarLogitsProcessor(compiled, num_beams=n)(rows_of([9]), even(1) - np.inf)
     with pytest.raises(DecodeError, match="compiled for"):
         GrammarLogitsProcessor(compiled)(rows_of([9]), even(1)[:, :50])
 

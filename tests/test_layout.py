@@ -41,7 +41,7 @@ UPWARD = {("grammar/ir.py", "constrain.report")}
 
 # Module that may be imported -> the files (or folders) that may do it.
 SINGLE_IMPORTS = {
-    "llama_cpp": ("driver/", "vocabulary"),
+    "llama_cpp": ("driver/", "vocabulary", "adapters/llama_chain.py"),
     "jinja2": ("driver/",),
     "lark": ("grammar/lark_text.py",),
     "jsonschema": (),

@@ -11,12 +11,21 @@ tokens is forbidden, and the error is raised
 
 Also found out and raised, never passed over in silence:
 
+- a text that is cut off, by the completion's own `max_tokens` (16 unless given) or `stop`
+  (`LlamaProcessor.is_complete` says what can be known);
 - `logit_bias` together with logits processors (llama-cpp-python 0.3.36 then uses neither:
   it takes the result of `list.extend`, which is None);
+- `grammar`, and what makes one (`response_format` and `tools` of a chat): two grammars that
+  agree on no token make llama.cpp end the process. Seen at the first token, which is left
+  to llama.cpp's grammar, and raised before that token is given out, or with the second one
+  where no stopping criterion is passed;
 - a token that was sampled without the processor: another callback failed before it, or Ctrl-C
   fell into the callback;
 - a processor used for a second completion, and a draft model, whose guesses would be taken
   for text.
+
+What cannot be known: whether `stop` cut a text whose last token completed it, and what another
+logits processor does that comes after this one.
 
 The mask comes before llama.cpp's penalties, top-k and so on, and bans by -inf, as llama.cpp's
 own grammar does. Mirostat 1 divides by zero probabilities then: use mirostat 2.
@@ -24,11 +33,13 @@ own grammar does. Mirostat 1 divides by zero probabilities then: use mirostat 2.
 
 from __future__ import annotations
 
+import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from constrain.adapters.llama_chain import Refusal, n_sampled, sampler_names, sampler_of
 from constrain.automaton import CompiledGrammar, compile
 from constrain.errors import DecodeError, LimitError, VocabularyError
 from constrain.grammar_of import as_grammar
@@ -44,6 +55,20 @@ if TYPE_CHECKING:
 _MISSED = (
     "a token was sampled without the grammar's mask: another logits processor failed, or the "
     "call was interrupted; the output is not valid"
+)
+_NEVER = (
+    "the grammar's processor was never called: pass logits_processor="
+    "processor.logits_processor to the Llama; beside logit_bias, llama-cpp-python drops a "
+    "LogitsProcessorList, and another processor may have failed before this one"
+)
+_TWO_GRAMMARS = (
+    "the completion has a grammar of llama.cpp's own (grammar, or response_format or tools of "
+    "a chat): leave it out, the processor's grammar alone decides"
+)
+_CUT_OFF = (
+    "the text is cut off before its end: by the max_tokens of the completion (16 unless given; "
+    "llama_processor wants the same number), by stop, or as a stream that was not read to its "
+    "end (then call processor.close() before leaving the block)"
 )
 
 
@@ -80,9 +105,15 @@ class LlamaProcessor:
         self._seen: NDArray[np.int64] | None = None
         self._n_prompt = 0
         self._n_masked = 0  # calls that left a masked row behind
+        self._n_checked = 0  # calls of the stopping criterion
+        old = sampler_of(llama)
+        self._old_sampler = weakref.ref(old) if old is not None else lambda: None
+        self._sampler: Any = None  # the chain of the last call
+        self._n_by_sampler = 0  # calls from it
         self._error: BaseException | None = None
-        self._raised = False
-        self._open = True
+        self._is_raised = False
+        self._is_open = True
+        self._has_rival = False  # a grammar of llama.cpp's own
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         """Mask the logits `scores: float32[n_vocab]` in place; never raises.
@@ -92,9 +123,13 @@ class LlamaProcessor:
             scores: what `Llama` hands over (of any stride); returned.
         """
         try:
+            self._look_at_sampler()
+            if self._has_rival:
+                return scores  # without a token that it allows, llama.cpp ends the process
             if self._error is None:
                 self._mask_row(np.asarray(input_ids, np.int64), scores)
                 self._n_masked += 1
+                self._n_by_sampler += 1
                 return scores
         except BaseException as error:  # noqa: BLE001  ctypes would drop it and sample unmasked
             self._error = error
@@ -109,46 +144,98 @@ class LlamaProcessor:
             DecodeError: something went wrong; the cause is what was raised in the processor.
         """
         del input_ids, logits
+        self._n_checked += 1
+        if self._error is None and self._n_masked == 0:
+            self._error = DecodeError(_NEVER)
+        elif self._error is None and self._running() is not self._sampler:
+            self._error = DecodeError(_MISSED)
         self._check_calls()
         self._raise()
         return False
 
+    @property
+    def is_complete(self) -> bool | None:
+        """Whether the text ended as the grammar wants it, for all that the masks tell.
+
+        - True: it is whole, unless `stop` cut its last token.
+        - False: no end token was written, so it is cut off; leaving the block raises.
+        - None: the last token may be an end token, and may not. Then the answer's finish
+          reason tells: `"length"` is cut off, and so may `"stop"` be where the completion has
+          `stop`; `constrain.check(grammar, text)` tells for certain.
+
+        The token sampled last is known to the `Llama` alone. None comes only of grammars whose
+        texts can go on after a valid end, and never where the text was as long as `max_tokens`.
+        """
+        if self._error is not None or self._n_masked == 0:
+            return False
+        last = np.zeros_like(self._mask)
+        self.matcher.fill_mask_within(last, 0)
+        if not (self._mask & ~self._ends & ~last).any():
+            return True
+        return None if (self._mask & self._ends).any() else False
+
     def close(self) -> None:
-        """No completion may use it any more."""
-        self._open = False
+        """No completion may use it any more.
+
+        Called inside the block, it says that the text is not wanted whole, as of a stream that
+        is not read to its end: leaving the block then does not raise for that.
+        """
+        self._check_calls()
+        self._is_open = False
+        self._sampler = None  # which holds the list of processors, and so this one
 
     def finish(self) -> None:
-        """Raise what went wrong and was not raised yet; the `with` block calls it.
+        """Raise what went wrong and was not raised yet; the `with` block calls it, then closes.
 
         Raises:
-            DecodeError: also when the processor was never called.
+            DecodeError: also when the processor was never called, and when the text is cut off.
         """
-        if self._error is None and self._n_masked == 0:
-            self._error = DecodeError(
-                "the grammar's processor was never called: pass logits_processor="
-                "processor.logits_processor to the Llama; beside logit_bias, llama-cpp-python "
-                "drops a LogitsProcessorList"
-            )
+        if self._is_open and self._error is None and self._n_masked == 0:
+            self._error = DecodeError(_NEVER)
         self._check_calls()
         self._raise()
+        # The criterion is called for each token and once more at the end: without that last
+        # call, a stream was given up.
+        is_given_up = not self._is_open or self._n_checked == self._n_masked
+        if self._error is None and not is_given_up and self.is_complete is False:
+            raise DecodeError(_CUT_OFF)
+
+    def _look_at_sampler(self) -> None:
+        """Find out a second grammar, and tokens that were sampled without a call."""
+        sampler = self._running()
+        if sampler is not self._sampler:
+            if sampler is not None and "grammar" in sampler_names(sampler):
+                self._has_rival = True
+                self._error = error = DecodeError(_TWO_GRAMMARS)
+                Refusal.replaces_sampler(self._llama, error)
+                return
+            if self._is_open:
+                self._sampler, self._n_by_sampler = sampler, 0
+        self._check_calls()
+
+    def _running(self) -> Any:
+        """The chain of the completion that is running, None in a loop without chains."""
+        sampler = sampler_of(self._llama)
+        return None if sampler is self._old_sampler() else sampler
 
     def _check_calls(self) -> None:
-        """Whether each sampled token came after a mask; all but the last were evaluated."""
-        n_sampled = self._llama.n_tokens - self._n_prompt + 1
-        if self._error is None and n_sampled != self._n_masked:
+        """Whether each token that the chain sampled came after a mask."""
+        if self._error is not None or self._sampler is None:
+            return
+        if n_sampled(self._sampler) != self._n_by_sampler:
             self._error = DecodeError(_MISSED)
 
     def _raise(self) -> None:
-        if self._error is None or self._raised:
+        if self._error is None or self._is_raised:
             return
-        self._raised = True
+        self._is_raised = True
         if isinstance(self._error, DecodeError) or not isinstance(self._error, Exception):
             raise self._error  # Ctrl-C too
         raise DecodeError(f"the grammar's processor failed: {self._error}") from self._error
 
     def _mask_row(self, input_ids: NDArray[np.int64], scores: Any) -> None:
-        if not self._open:
-            raise DecodeError("the processor is used outside its with block")
+        if not self._is_open:
+            raise DecodeError("the processor is closed, or used outside its with block")
         self._follow(input_ids)
         if scores.shape != (self._n_vocab,):
             raise DecodeError(f"{scores.shape} logits for {self._n_vocab} tokens")
@@ -217,19 +304,21 @@ def llama_processor(
             )
 
     `create_chat_completion` takes no stopping criterion; errors are then raised when the block
-    is left. A stream must be read inside the block.
+    is left. A stream must be read inside the block, to its end or with `processor.close()`.
 
     Args:
         llama: the model.
         grammar: a `CompiledGrammar` for its vocabulary, or what `as_grammar` takes, which is
             compiled here (and the vocabulary read: a second or more, so compile once yourself
             for many completions).
-        max_tokens: the same number that the completion gets; the text is then complete within
-            it. None: a text that is cut off by the completion's limit is not complete.
-            Cost: about 3 ms a token inside a string, 49 152 tokens.
+        max_tokens: the same number that the completion gets (`create_completion` takes 16
+            unless told otherwise); the text is then complete within it. None, or more than
+            that: a text that the completion's limit cuts off is an error when the block is
+            left. Cost: about 3 ms a token inside a string, 49 152 tokens.
 
     Raises:
-        DecodeError: the model has a draft model; while generating, as the module says.
+        DecodeError: the model has a draft model, or is no `Llama` of llama-cpp-python 0.3;
+            while generating and when the block is left, as the module says.
         LimitError: `max_tokens` cannot hold the shortest text.
         VocabularyError: `grammar` was compiled for another vocabulary.
         SchemaError, GrammarError: as `compile`.
@@ -252,6 +341,6 @@ def llama_processor(
     processor = LlamaProcessor(llama, compiled, max_tokens)
     try:
         yield processor
+        processor.finish()
     finally:
         processor.close()
-    processor.finish()

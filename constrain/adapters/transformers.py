@@ -3,6 +3,11 @@
 Works with greedy search, sampling and beam search, for batches of prompts. Every row of the
 batch is followed by the tokens it has written, not by its place: beam search reorders and
 copies rows between two steps. Errors are ordinary exceptions; no token comes after one.
+
+What `generate` does after the last call of the processor cannot be known to it: that a limit
+or a stop of its own (`max_length`, 20 tokens unless given; `max_new_tokens`, `stop_strings`,
+`max_time`, another `eos_token_id`) cut the text off, or that beam search returns rows that it
+filled up with. `GrammarLogitsProcessor.are_complete` looks at what was returned.
 """
 
 from __future__ import annotations
@@ -31,7 +36,8 @@ class GrammarLogitsProcessor:
 
         compiled = constrain.compile(grammar, constrain.Vocabulary.from_tokenizer(tokenizer))
         processor = GrammarLogitsProcessor(compiled, max_new_tokens=100)
-        model.generate(**inputs, logits_processor=[processor], max_new_tokens=100)
+        rows = model.generate(**inputs, logits_processor=[processor], max_new_tokens=100)
+        processor.are_complete(rows)  # [True, …]
 
     What transformers does with the logits afterwards (temperature, top-k, …) cannot bring a
     forbidden token back: it has -inf. Assisted generation, which writes several tokens at
@@ -45,7 +51,9 @@ class GrammarLogitsProcessor:
         num_beams: the same number that `generate` gets. With beams, a row may hold a token
             that was forbidden: where fewer tokens are allowed than there are beams, beam search
             keeps candidates of score -inf, and everything is forbidden after them. With one
-            beam such a token is an error.
+            beam such a token is an error. Where the grammar has fewer texts than
+            `num_return_sequences`, some of the rows returned are such candidates, or copies of
+            others, their scores some -1e9 divided by their length: ask `are_complete`.
 
     Raises:
         LimitError: `max_new_tokens` cannot hold the shortest text and an end token.
@@ -95,7 +103,7 @@ class GrammarLogitsProcessor:
 
         Raises:
             DecodeError: the processor was used before or rows do not continue as rows do, a
-                score is NaN, or (with one beam) nothing allowed has a probability.
+                score is NaN, or (with one beam, or at first) nothing allowed has a probability.
         """
         import torch
 
@@ -119,9 +127,46 @@ class GrammarLogitsProcessor:
             raise DecodeError("a score is NaN")
         biased = scores + torch.from_numpy(addends).to(scores.device, scores.dtype)
         masked = biased.masked_fill(~torch.from_numpy(allowed).to(scores.device), -torch.inf)
-        if self._one_beam and not bool((masked > -torch.inf).any(dim=1).all()):
+        is_strict = self._one_beam or self._n_written == 0  # later, beams may be empty
+        if is_strict and not bool((masked > -torch.inf).any(dim=1).all()):
             raise DecodeError("no token that the grammar allows has a probability")
         return masked
+
+    def are_complete(self, sequences: Any) -> list[bool]:
+        """For each row that `generate` returned: whether it holds a whole text of the grammar.
+
+        That is one that ends with an end token (what follows is padding) or with the row.
+
+        Args:
+            sequences: LongTensor[n_rows, n_tokens] as returned, prompts first where they were
+                in the input; or the output object that has it as `sequences`.
+
+        Raises:
+            DecodeError: the processor was never called, so no row was kept to the grammar, or
+                the rows are shorter than its prompts were.
+
+        Cost: one step of the automaton a token; no masks.
+        """
+        rows = getattr(sequences, "sequences", sequences)
+        if self._prompts is None:
+            raise DecodeError(
+                "the processor was never called: pass logits_processor=[processor]"
+            )
+        n_prompt = self._prompts.shape[1]
+        if rows.shape[1] < n_prompt:
+            raise DecodeError(f"rows of {rows.shape[1]} tokens with prompts of {n_prompt}")
+        return [self._is_complete(row) for row in rows[:, n_prompt:].tolist()]
+
+    def _is_complete(self, tokens: list[int]) -> bool:
+        matcher = self._compiled.matcher()
+        for token_id in tokens:
+            if matcher.is_finished:
+                return True
+            try:
+                matcher.accept(token_id)
+            except TokenRejectedError:
+                return False
+        return matcher.is_finished or matcher.is_accepting
 
     def _written(self, input_ids: NDArray[np.int64]) -> list[tuple[int, ...]]:
         """What each row has written after its prompt."""

@@ -74,7 +74,7 @@ uint64_t Arena::memory() const {
          keys.bytes() + prefixes.bytes() + used.bytes() + configs.bytes() + mask_bytes +
          items.bytes() + levels.bytes() + tracked.bytes() +
          masks.size() * 96 +
-         (potentials.size() + needed.size() + spellable.size() + fresh.size() +
+         (potentials.size() + onward.size() + needed.size() + spellable.size() + fresh.size() +
           forgotten.size() + shared.size()) * 48;
 }
 

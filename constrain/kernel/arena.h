@@ -135,6 +135,12 @@ struct SharedMask {
   std::vector<uint32_t> uncertain;
 };
 
+// One step of a shortest completion: its byte, and the configuration after it.
+struct Onward {
+  uint8_t byte;
+  ConfigId config;
+};
+
 class Arena {
  public:
   Arena();
@@ -178,6 +184,7 @@ class Arena {
   std::unordered_map<ConfigId, TokenSet> masks;
   uint64_t mask_bytes = 0;
   std::unordered_map<uint64_t, uint32_t> potentials;   // thread -> shortest completion
+  std::unordered_map<ConfigId, Onward> onward;         // along the shortest completion
   std::unordered_map<ConfigId, uint32_t> needed;       // tokens that suffice to finish
   std::unordered_map<ConfigId, bool> spellable;        // can be completed with whole tokens
   std::unordered_map<uint64_t, bool> fresh;            // thread -> can its items be new?

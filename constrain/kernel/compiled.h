@@ -60,7 +60,7 @@ class Compiled {
   bool can_continue(ConfigId config) const;
   Threads threads(ConfigId config) const;
   void fill_mask(ConfigId config, uint64_t* mask);
-  // Only tokens after which `n_tokens` more suffice to finish.
+  // Only tokens after which `n_tokens` more suffice to finish (within.cpp).
   void fill_mask_within(ConfigId config, uint32_t n_tokens, uint64_t* mask);
   // Allowed tokens with a bias, ascending. `outline`: of the text, in grammars with wishes.
   void biases(ConfigId config, const Outline* outline, Biases& out);
@@ -99,8 +99,32 @@ class Compiled {
   const std::vector<uint32_t>& shared_mask(ConfigId config, const Threads& plain,
                                            uint64_t* mask);
   ConfigId without_text(ConfigId config);
+  Onward onward(ConfigId config);
+  uint32_t fewest_tokens(ConfigId config);
   uint32_t search_tokens(ConfigId config);
   void compact();
+
+  // --- masks within a budget (within.cpp)
+  struct Budget {
+    Threads at;
+    uint32_t n_tokens;
+    std::vector<uint64_t> open;  // allowed tokens that are not settled
+    uint64_t* mask;              // those that fit
+    std::vector<uint64_t> apart = {};
+    bool is_tracked = false;     // are items of unique arrays being read?
+  };
+  enum class Verdict { kFits, kExceeds, kOpen };
+  bool step_token(const Threads& from, uint32_t token, Threads& to);
+  ConfigId unlike_after(const Budget& work, uint32_t token, uint32_t n_bytes);
+  void settle_unlike(Budget& work, std::vector<uint64_t>& group);
+  bool reads_unlike(const Threads& at) const;
+  Verdict verdict_closed(const Budget& work, uint32_t token, size_t end);
+  void settle_closed(Budget& work);
+  void settle_groups(Budget& work);
+  void settle_each(Budget& work);
+  bool find_parts(Budget& work, std::vector<LandingPart>& parts);
+  ByteSet bytes_after(const Thread& thread);
+  Verdict verdict(const Budget& work, uint32_t token);
 
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<Machine> machine_;

@@ -388,35 +388,10 @@ uint32_t ExprPool::structural_min(ExprId id, uint32_t tag) {
     case ExprKind::kQuoted:
       // Escapes that JSON does not demand never shorten a string: only its decoded text counts.
       if (e.b == kNoEscape) return add_length(search(e.a, 0, true), 1);
-      return escape_min(e);
+      return escaped_min(e.a, e.b, static_cast<EscapeMode>(e.c), {});
     default:
       return search(id, tag, false);
   }
-}
-
-// In the middle of an escape: the rest of it, then the shortest string after its character.
-uint32_t ExprPool::escape_min(const Expr& quoted) {
-  struct At {
-    ExprId state;
-    uint32_t length;
-  };
-  std::vector<At> pending{{make(quoted), 0}};
-  uint32_t least = kInfinite;
-  constexpr size_t kMostTried = 4096;  // then the best one found is a bound that can be kept
-  for (size_t n_tried = 0; !pending.empty() && n_tried < kMostTried; ++n_tried) {
-    const At at = pending.back();
-    pending.pop_back();
-    if (nodes_[at.state].b == kNoEscape) {
-      least = std::min(least, add_length(at.length, min_length(at.state, 0)));
-      continue;
-    }
-    for (unsigned b = 0x21; b < 0x7F; ++b) {
-      const ExprId to = raw_next(at.state, static_cast<uint8_t>(b));
-      if (to != kEmptyExpr && alphabet_.has(static_cast<uint8_t>(b)))
-        pending.push_back({to, at.length + 1});
-    }
-  }
-  return least;
 }
 
 uint32_t ExprPool::min_length(ExprId id, uint32_t tag) {

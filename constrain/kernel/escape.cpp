@@ -97,6 +97,25 @@ EscapeStep escape_step(uint32_t state, uint8_t byte, EscapeMode mode) {
   return {EscapeStep::kDead, 0};
 }
 
+uint32_t escape_rest(uint32_t state, uint32_t code, const ByteSet& alphabet) {
+  const uint32_t n_digits = (state >> 4) & 15;
+  const uint32_t low_half = code < 0x10000 ? 0 : 6;  // \uXXXX of the low surrogate
+  switch (state & 15) {
+    case kBackslash:
+      for (const auto& s : kShort)
+        if (s.code == code && alphabet.has(s.letter)) return 1;
+      return 5 + low_half;
+    case kHex:
+      return 4 - n_digits + low_half;
+    case kLowBackslash:
+      return 6;
+    case kLowU:
+      return 5;
+    default:
+      return 4 - n_digits;
+  }
+}
+
 namespace {
 
 bool all_hex(const ByteSet& alphabet) {

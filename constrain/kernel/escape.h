@@ -35,6 +35,10 @@ inline constexpr uint32_t kAfterBackslash = 1;  // a reverse solidus has been re
 // One more byte in the middle of an escape. `state` is not kNoEscape.
 EscapeStep escape_step(uint32_t state, uint8_t byte, EscapeMode mode);
 
+// Bytes still to come of an escape that becomes `code`, one of those it can still become. A short
+// form counts where its letter is in `alphabet`.
+uint32_t escape_rest(uint32_t state, uint32_t code, const ByteSet& alphabet);
+
 // The scalar values that the escape can still become, using only bytes of `alphabet`.
 std::vector<CodeRange> escape_reach(uint32_t state, EscapeMode mode, const ByteSet& alphabet);
 

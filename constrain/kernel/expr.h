@@ -139,6 +139,19 @@ class ExprPool {
   bool is_alive(ExprId e);
   // Bytes of the shortest match ending in `tag`; kInfinite if there is none.
   uint32_t min_length(ExprId e, uint32_t tag);
+  // --- spelled inside a JSON string (spelled.cpp)
+  // Of decoded text: bytes of the shortest spelling.
+  uint32_t spelled_min(ExprId text);
+  // What one byte of decoded text costs: itself, or the shortest escape.
+  uint32_t spelled_cost(uint8_t byte) const;
+  // Bytes to and with the closing mark where an escape of the next character has begun that is
+  // none of `except` (ascending).
+  uint32_t escaped_min(ExprId text, uint32_t escape, EscapeMode mode,
+                       const std::vector<uint32_t>& except);
+  // escape_reach, kept.
+  const std::vector<CodeRange>& reach_of(uint32_t escape, EscapeMode mode);
+  // The decoded text that other keys of class `tag` go on with; kEmptyExpr: none does.
+  ExprId quoted_text(ExprId keys, uint32_t tag) const;
   // The bytes that may come next.
   const ByteSet& first_bytes(ExprId e);
   // The bytes that lead back to the same state (a subtree of them stays inside).
@@ -225,9 +238,9 @@ class ExprPool {
   uint32_t search(ExprId e, uint32_t tag, bool spelled);
   bool descends(ExprId e);
   bool has_plenty_digits(ExprId e);
-  uint32_t spelled_cost(uint8_t byte) const;
+  struct CharacterWalk;
+  uint32_t spelled_after(ExprId text, uint32_t lo, uint32_t hi);
   uint32_t cheapest_bytes(ExprId e, bool spelled, uint32_t cost[256], uint8_t byte[256]);
-  uint32_t escape_min(const Expr& quoted);
   void check_search(size_t n_states) const;
   void check_time() const;
   uint32_t structural_min(ExprId e, uint32_t tag);
@@ -255,6 +268,7 @@ class ExprPool {
   std::unordered_map<uint64_t, uint32_t> meets_;
   std::unordered_map<SearchKey, uint32_t, SearchHash> lengths_, spelled_;
   std::unordered_map<uint64_t, bool> reach_;
+  std::unordered_map<uint64_t, std::vector<CodeRange>> escape_reach_;
   std::unordered_map<uint32_t, ByteSet> loops_, first_;
   std::unordered_map<ExprId, bool> plenty_;
   std::unordered_map<uint64_t, ExprId> rounded_;

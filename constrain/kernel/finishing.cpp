@@ -8,54 +8,75 @@ namespace constrain {
 
 uint32_t Compiled::potential(ConfigId config) { return machine_->potential(threads(config)); }
 
+// The first byte of the shortest completion, and the threads that matter after it. Kept, since
+// the ways to the end run together: most of them are known but for their first bytes.
+Onward Compiled::onward(ConfigId config) {
+  const auto known = arena_->onward.find(config);
+  if (known != arena_->onward.end()) return known->second;
+  // Only the best threads matter; a lexeme that may end here has one that goes on after it.
+  const Threads at = threads(config);
+  const uint32_t left = machine_->potential(at);
+  Threads best;
+  ByteSet bytes;
+  for (const Thread& t : at) {
+    if (machine_->potential(t) > left) continue;
+    best.push_back(t);
+    // Too many do no harm; those of a key take longer to find than to try.
+    const Thread plain = machine_->untracked(t);
+    const bool is_key = plain.lexeme != kFinished && plain.lexeme & kKeyBit;
+    bytes = bytes | (is_key ? engine->pool.alphabet() : machine_->first_bytes(plain));
+  }
+  for (unsigned b = 0; b < 256; ++b) {
+    const auto byte = static_cast<uint8_t>(b);
+    if (!bytes.has(byte)) continue;
+    Threads next;
+    machine_->step(best, byte, next);
+    const auto is_near = [&](const Thread& t) {  // if items might repeat
+      return machine_->potential(machine_->untracked(t)) < left;
+    };
+    if (std::any_of(next.begin(), next.end(), is_near) && machine_->potential(next) < left)
+      return arena_->onward[config] = {byte, arena_->config(next)};
+  }
+  throw BadGrammar("internal: no byte shortens the completion");
+}
+
 std::string Compiled::shortest_completion(ConfigId config) {
   std::string text;
-  Threads at = threads(config);
-  uint32_t left = machine_->potential(at);
-  while (left > 0) {
-    // Only the best threads matter; a lexeme that may end here has one that goes on after it.
-    Threads best;
-    ByteSet bytes;
-    for (const Thread& t : at) {
-      if (machine_->potential(t) > left) continue;
-      best.push_back(t);
-      bytes = bytes | machine_->first_bytes(t);
-    }
-    uint32_t least = kInfinite;
-    Threads nearest;
-    char byte = 0;
-    for (unsigned b = 0; b < 256 && least >= left; ++b) {
-      if (!bytes.has(static_cast<uint8_t>(b))) continue;
-      Threads next;
-      machine_->step(best, static_cast<uint8_t>(b), next);
-      const uint32_t after = machine_->potential(next);
-      if (after >= least) continue;
-      least = after;
-      nearest = next;
-      byte = static_cast<char>(b);
-    }
-    if (least >= left) throw BadGrammar("internal: no byte shortens the completion");
-    text.push_back(byte);
-    at.swap(nearest);
-    left = least;
+  while (potential(config) > 0) {
+    const Onward next = onward(config);
+    text.push_back(static_cast<char>(next.byte));
+    config = next.config;
   }
   return text;
 }
 
-// As few tokens as the text can be cut into: dynamic programming from its end.
-static uint32_t fewest_tokens(const Trie& trie, const std::string& text) {
-  std::vector<uint32_t> need(text.size() + 1, kInfinite);
-  need[text.size()] = 0;
-  for (size_t i = text.size(); i-- > 0;) {
-    uint32_t node = 0;
-    for (size_t j = i; j < text.size(); ++j) {
-      node = trie.child(node, static_cast<uint8_t>(text[j]));
-      if (node == kNone) break;
-      if (trie.tokens_begin(node) != trie.tokens_end(node))
-        need[i] = std::min(need[i], add_length(1, need[j + 1]));
+// As few tokens as the shortest completion can be cut into: dynamic programming from its end, as
+// far as it is not known yet.
+uint32_t Compiled::fewest_tokens(ConfigId start) {
+  const Trie& trie = engine->tables.trie(Tables::kVocabulary);
+  auto& needed = arena_->needed;
+  std::vector<ConfigId> path;
+  for (ConfigId at = start; !needed.contains(at); at = onward(at).config) {
+    if (potential(at) == 0) {
+      needed[at] = 0;
+      break;
     }
+    path.push_back(at);
   }
-  return need[0];
+  while (!path.empty()) {
+    uint32_t least = kInfinite, node = 0;
+    for (ConfigId at = path.back(); potential(at) > 0;) {
+      const Onward next = onward(at);
+      node = trie.child(node, next.byte);
+      if (node == kNone) break;
+      at = next.config;
+      if (trie.tokens_begin(node) != trie.tokens_end(node))
+        least = std::min(least, add_length(1, needed.at(at)));
+    }
+    needed[path.back()] = least;
+    path.pop_back();
+  }
+  return needed.at(start);
 }
 
 // The same but for texts that what is still needed does not depend on: of other keys that are
@@ -84,10 +105,8 @@ uint32_t Compiled::tokens_needed(ConfigId config) {
   config = without_text(config);
   const auto known = arena_->needed.find(config);
   if (known != arena_->needed.end()) return known->second;
-  const uint32_t n_tokens =
-      engine->complete ? fewest_tokens(engine->tables.trie(Tables::kVocabulary),
-                                       shortest_completion(config))
-                       : search_tokens(config);
+  if (engine->complete) return fewest_tokens(config);
+  const uint32_t n_tokens = search_tokens(config);
   return arena_->needed[config] = n_tokens;
 }
 
@@ -167,33 +186,6 @@ bool Compiled::spellable(ConfigId start) {
     known[at] = true;
     if (at == start) return true;
   }
-}
-
-// Depth first through the vocabulary: threads after every prefix of a token.
-void Compiled::fill_mask_within(ConfigId config, uint32_t n_tokens, uint64_t* mask) {
-  std::fill_n(mask, engine->tables.n_words(), 0);
-  const Trie& trie = engine->tables.trie(Tables::kVocabulary);
-  std::vector<Threads> states{threads(config)};
-  for (uint32_t node = 1; node < trie.size();) {
-    const uint32_t depth = trie.depth(node);
-    states.resize(depth + 1);
-    states[depth].clear();
-    machine_->step(states[depth - 1], trie.byte(node), states[depth]);
-    if (states[depth].empty()) {
-      node = trie.end(node);
-      continue;
-    }
-    if (trie.tokens_begin(node) != trie.tokens_end(node)) {
-      Threads here = states[depth];
-      const ConfigId after = arena_->config(here);
-      const bool ends = spellable(after) && fits(after, n_tokens);
-      for (const uint32_t* t = trie.tokens_begin(node); ends && t != trie.tokens_end(node); ++t)
-        mask[*t >> 6] |= uint64_t{1} << (*t & 63);
-    }
-    ++node;
-  }
-  if (accepts_end(config))
-    for (const uint32_t id : engine->end_ids) mask[id >> 6] |= uint64_t{1} << (id & 63);
 }
 
 }  // namespace constrain

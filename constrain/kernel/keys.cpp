@@ -213,7 +213,7 @@ bool Machine::may_go_on(const Key& key, const Cell& cell) const {
 // Does a usable name below `name` go on with a character that the escape can become?
 bool Machine::name_reaches(const ObjectSpec& spec, const uint32_t* state, uint32_t name,
                            uint32_t escape) const {
-  const auto ranges = escape_reach(escape, program_.forms[spec.form].escapes, pool_.alphabet());
+  const auto& ranges = pool_.reach_of(escape, program_.forms[spec.form].escapes);
   const NameTree::Node& node = spec.names.nodes[name];
   uint32_t depth = 0;  // bytes that all names of the node share: those of its first, up to it
   for (uint32_t at = 0; at != name; ++depth)
@@ -221,6 +221,7 @@ bool Machine::name_reaches(const ObjectSpec& spec, const uint32_t* state, uint32
   for (uint32_t i = node.lo; i < node.hi; ++i) {
     const std::string& text = spec.properties[i].name;
     if (text.size() <= depth || !may_use(spec, state, i)) continue;
+    if ((static_cast<uint8_t>(text[depth]) & 0xC0) == 0x80) continue;  // inside a character
     size_t at = depth;
     const uint32_t code = decode_utf8(text, at);
     for (const CodeRange r : ranges)

@@ -3,8 +3,6 @@
 // Cells carry the bytes that are needed below them, so a thread's potential is a few additions.
 // It is exact but for other keys that several `minProperties` force, where it is a bound that
 // can always be kept.
-#include <deque>
-
 #include "machine.h"
 
 namespace constrain {
@@ -170,63 +168,6 @@ uint32_t Machine::tag_cost(CellId id, uint32_t tag) const {
   else
     for (const uint32_t a : v.arrays) least = std::min(least, program_.arrays[a].min_len - 1);
   return add_length(least, done);
-}
-
-// Bytes of the shortest fresh other key of class `tag` that begins like `key`, closing mark
-// included.
-uint32_t Machine::other_distance(const Key& key, const ObjectSpec& spec, uint32_t tag) const {
-  std::deque<std::pair<Key, uint32_t>> queue{{key, 0}};
-  uint64_t visited = 0;
-  uint32_t least = kInfinite;
-  while (!queue.empty() && queue.front().second < least) {
-    auto [at, length] = queue.front();
-    queue.pop_front();
-    const bool declared = at.name != kNone && spec.names.nodes[at.name].terminal;
-    if (at.escape == kNoEscape && !declared && !arena_.used_terminal(at.used) &&
-        (pool_.tags(pool_.next(at.other, '"')) >> tag & 1))
-      return std::min(least, length + 1);
-    if (at.name == kNone && at.used == kNone) {  // nothing to avoid any more
-      least = std::min(least, add_length(length, pool_.min_length(at.other, tag)));
-      continue;
-    }
-    if (++visited > limits_.search_states) return kInfinite;
-    const ByteSet bytes = pool_.first_bytes(at.other);
-    for (unsigned b = 0x20; b < 256; ++b) {
-      if (!bytes.has(static_cast<uint8_t>(b)) || b == '"') continue;
-      Key to = at;
-      if (!step_name(to, spec, static_cast<uint8_t>(b))) continue;
-      to.other = pool_.next(at.other, static_cast<uint8_t>(b));
-      if (to.other != ExprPool::kEmptyExpr) queue.emplace_back(to, length + 1);
-    }
-  }
-  return least;
-}
-
-uint32_t Machine::key_potential(const Key& key, const Cell& cell) const {
-  const ObjectSpec& spec = program_.objects[cell.node];
-  const Form& form = program_.forms[spec.form];
-  const uint32_t* state = arena_.objects.begin(cell.state);
-  uint32_t least = kInfinite;
-  if (key.name != kNone) {
-    const NameTree::Node& node = spec.names.nodes[key.name];
-    uint32_t read = 0;  // bytes of the key's spelling that are behind us
-    for (uint32_t at = 0; at != key.name; ++read)
-      at = spec.names.child(at, static_cast<uint8_t>(spec.properties[node.lo].name[read]));
-    for (uint32_t i = node.lo; i < node.hi; ++i) {
-      if (!may_use(spec, state, i)) continue;
-      const uint32_t spelled = 
-          1 + spelled_length(spec.properties[i].name, read, key.escape, form.escapes);
-      least = std::min(least, add_length(add_length(spelled, form.colon_len),
-                                         after_key(spec, state, i)));
-    }
-  }
-  for (uint32_t tag = 0; key.other != ExprPool::kEmptyExpr && tag < spec.others.size(); ++tag) {
-    const uint32_t distance = other_distance(key, spec, tag);
-    const bool takes_short = key.prefix == 0 && key.escape == kNoEscape && distance == 1;
-    least = std::min(least, add_length(add_length(distance, form.colon_len),
-                                       after_other_key(spec, state, tag, takes_short)));
-  }
-  return add_length(least, add_length(form.object_close_len, arena_.cell_facts[cell.parent].done));
 }
 
 uint32_t Machine::potential(const Thread& thread) {

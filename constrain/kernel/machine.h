@@ -71,6 +71,10 @@ class Machine {
   bool is_forgettable(const Thread& thread) { return forgotten_cell(thread.cell) != kNone; }
   // Inside items that are unlike all others, in arrays that need no further one?
   bool is_settled_item(const Thread& thread);
+  // --- items that the shortest completion is not to depend on (unique_within.cpp)
+  bool make_unlike(Threads& threads, uint32_t n_bytes);
+  void collect_items(const Threads& threads, std::vector<ItemId>& items) const;
+  Thread with_forbidden(const Thread& thread, const std::vector<ItemId>& items);
   // Does the thread begin a further item of an array whose items are forgotten?
   bool begins_unknown(const Thread& thread) const;
   // Lengths of items that min_items demands; true if there are such arrays (unique_counts.cpp).
@@ -134,6 +138,7 @@ class Machine {
   std::vector<uint32_t> string_lengths(const Value& value, uint32_t n);
   void count_items(uint32_t array);
   uint32_t tracked_potential(const Thread& thread);
+  bool descends(const Thread& start, uint32_t bound);
   void open_key(const Cell& cell, Closure& work);
   CellId make_cell(const Cell& cell);
   uint32_t done_length(const Cell& cell) const;
@@ -179,6 +184,14 @@ class Machine {
   uint32_t member_cost(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
   uint32_t key_potential(const Key& key, const Cell& cell) const;
   uint32_t other_distance(const Key& key, const ObjectSpec& spec, uint32_t tag) const;
+  // --- other keys that have begun (key_lengths.cpp)
+  struct Beginning;
+  bool begin_with(Beginning& at, const ObjectSpec& spec, uint8_t byte, uint32_t cost) const;
+  bool goes_on_with(const Beginning& at, const ObjectSpec& spec, uint8_t byte) const;
+  std::vector<uint32_t> name_characters(uint32_t name, uint32_t used,
+                                        const ObjectSpec& spec) const;
+  uint32_t nearest_fresh(std::vector<Beginning> starts, const ObjectSpec& spec,
+                         uint32_t known) const;
   Key new_key(const Cell& cell) const;
   void advance_name(Key& key, const ObjectSpec& spec, uint8_t byte) const;
 

@@ -25,6 +25,10 @@ class Masker {
   // After fill: the tokens allowed, if they came one by one and are few (else nullptr).
   const std::vector<uint32_t>* listed() const { return listable_ ? &listed_ : nullptr; }
 
+  // Tokens during which the thread is still on the names of a key, or on forbidden values of an
+  // item, wherever what comes after depends on more than the state of its lexeme (within.cpp).
+  void mark_special(const Thread& thread, uint64_t* mask);
+
   // Tokens with a bias and the bias, for weighted choices among `threads` (design: weight of the
   // best alternative still reachable minus that of the present state; natural logarithm).
   // Token kNone stands for the end of the text.
@@ -54,6 +58,8 @@ class Masker {
   void find_suspects(const Threads& threads, std::vector<uint32_t>& suspects);
   bool allows(const Threads& threads, uint32_t token);
   bool first_visit(TrieId trie, const Thread& thread);
+  void mark_names(const Thread& thread, uint64_t* mask);
+  void mark_live(const Thread& thread, uint64_t* mask);
 
   struct Settled {  // a thread that follows a weighted text which has just ended
     Thread thread;

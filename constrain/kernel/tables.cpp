@@ -32,13 +32,14 @@ void Tables::clear() {
   families_.clear();
   differences_.clear();
   subtrees_.clear();
+  landings_.clear();
+  landing_keys_ = {};
   tries_.resize(1);
   memory_ = 0;
 }
 
-const TokenSet* Tables::make_set(std::vector<uint32_t> ids) {
-  sets_.push_back(std::make_unique<TokenSet>());
-  TokenSet& set = *sets_.back();
+TokenSet Tables::packed(std::vector<uint32_t> ids) {
+  TokenSet set;
   if (ids.size() > kListed) {
     set.words.assign(n_words(), 0);
     for (const uint32_t id : ids) set.words[id >> 6] |= uint64_t{1} << (id & 63);
@@ -47,7 +48,12 @@ const TokenSet* Tables::make_set(std::vector<uint32_t> ids) {
     set.ids.shrink_to_fit();
   }
   memory_ += set.bytes() + sizeof(LexemeTable);
-  return &set;
+  return set;
+}
+
+const TokenSet* Tables::make_set(std::vector<uint32_t> ids) {
+  sets_.push_back(std::make_unique<TokenSet>(packed(std::move(ids))));
+  return sets_.back().get();
 }
 
 TrieId Tables::make_trie(const std::vector<Exited>& exits, uint32_t tag) {

@@ -16,6 +16,7 @@
 // tokens when nearly all stay inside, less where subtrees are skipped.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -52,6 +53,13 @@ struct LexemeTable {
   std::vector<Exited> exited;  // for the vocabulary: what the exits were made of, sorted
 };
 
+// A lexeme that is read where groups of tokens are asked for (landings.cpp).
+struct LandingPart {
+  ExprId state;
+  ByteSet after;         // the bytes that may follow once it has ended with tag 0
+  bool is_open = false;  // what follows depends on its text: no token that ends it is in a group
+};
+
 class Tables {
  public:
   static constexpr TrieId kVocabulary = 0;
@@ -62,6 +70,11 @@ class Tables {
   const LexemeTable& table(TrieId trie, ExprId q, bool want_exits);
   const Trie& trie(TrieId id) const { return *tries_[id]; }
   TrieId subtree(TrieId trie, uint32_t node);
+  // Tokens of the vocabulary in groups: those of a group stay inside the lexemes, or end them
+  // without going on, and bring them into the same states. Tokens outside may be in none.
+  const std::vector<TokenSet>& landings(std::vector<LandingPart> parts);
+  // The tokens in the order of the vocabulary's tree: the place of each.
+  const std::vector<uint32_t>& places();
 
   uint32_t n_tokens() const { return static_cast<uint32_t>(tokens_.size()); }
   uint32_t n_words() const { return (n_tokens() + 63) / 64; }  // 64-bit words of a mask
@@ -103,7 +116,13 @@ class Tables {
   CountedString& family_of(ExprId character, uint32_t mode);
   void walk(const Trie& trie, ExprId q, bool want_exits, Walk& out);
   void add_exits(const Trie& trie, uint32_t node, const Walk& walk, std::vector<Exited>& out);
+  TokenSet packed(std::vector<uint32_t> ids);
   const TokenSet* make_set(std::vector<uint32_t> ids);
+  struct LandingWalk;
+  bool step_parts(LandingWalk& walk, uint32_t depth, uint8_t byte);
+  bool stays(const LandingWalk& walk, uint32_t depth, uint32_t node);
+  void walk_landings(LandingWalk& walk);
+  ExprId shared_state(ExprId q, ExprId& counted);
   TrieId make_trie(const std::vector<Exited>& exits, uint32_t tag);
   std::string_view rest_of(uint32_t token, uint32_t rest) const {
     const std::string& text = tokens_[token];
@@ -118,6 +137,10 @@ class Tables {
   std::unordered_map<uint64_t, std::unique_ptr<CountedString>> families_;
   std::unordered_map<uint64_t, std::unique_ptr<Between>> differences_;
   std::unordered_map<uint64_t, TrieId> subtrees_;
+  std::deque<std::vector<TokenSet>> landings_;
+  SpanInterner landing_keys_;
+  Interner<ByteSet> after_sets_;
+  std::vector<uint32_t> places_;  // by token, once they are asked for
   uint32_t longest_ = 0;  // bytes of the longest token
   uint64_t memory_ = 0;
 };

@@ -7,7 +7,6 @@
 // still become another: a search over bytes that ends at the first one that leaves all forbidden
 // values behind, which mostly is the first byte.
 #include <deque>
-#include <queue>
 #include <unordered_set>
 
 #include "machine.h"
@@ -276,60 +275,6 @@ bool Machine::search_fresh(const Thread& start) {
   }
   for (const uint64_t key : seen) arena_.fresh.emplace(key, false);
   return false;
-}
-
-// Best first, by what the text needs if items may repeat. What is found holds for the whole way:
-// so along a shortest completion the need falls by one with each byte.
-uint32_t Machine::tracked_potential(const Thread& start) {
-  if (!any_live(start)) return potential(untracked(start));
-  struct Node {
-    Thread thread;
-    uint32_t length, from;
-  };
-  struct Entry {
-    uint32_t total, node;
-    bool is_end;
-    bool operator<(const Entry& o) const {
-      return total != o.total ? total > o.total : is_end < o.is_end;
-    }
-  };
-  std::vector<Node> nodes{{start, 0, kNone}};
-  std::unordered_map<uint64_t, uint32_t> best{{key_of(start), 0}};
-  std::priority_queue<Entry> queue;
-  queue.push({potential(untracked(start)), 0, false});
-  Threads out;
-  while (!queue.empty()) {
-    const Entry entry = queue.top();
-    queue.pop();
-    const Node at = nodes[entry.node];
-    if (entry.is_end) {
-      for (uint32_t n = entry.node; n != 0; n = nodes[n].from)
-        arena_.potentials.emplace(key_of(nodes[n].thread), entry.total - nodes[n].length);
-      return entry.total;
-    }
-    if (spells_alike(at.thread)) continue;
-    const ByteSet bytes = first_bytes(untracked(at.thread));
-    for (unsigned b = 0; b < 256; ++b) {
-      if (!bytes.has(static_cast<uint8_t>(b))) continue;
-      out.clear();
-      step(at.thread, static_cast<uint8_t>(b), out);
-      for (const Thread& t : out) {
-        const uint32_t length = at.length + 1;
-        const auto [known, is_new] = best.emplace(key_of(t), length);
-        if (!is_new && known->second <= length) continue;
-        known->second = length;
-        const bool is_end = !any_live(t) || arena_.potentials.contains(key_of(t));
-        const uint32_t rest = potential(is_end ? t : untracked(t));
-        if (rest == kInfinite) continue;
-        nodes.push_back({t, length, entry.node});
-        queue.push({length + rest, static_cast<uint32_t>(nodes.size() - 1), is_end});
-      }
-    }
-    if (nodes.size() > limits_.search_states)
-      throw LimitExceeded("search_states", static_cast<double>(nodes.size()),
-                          static_cast<double>(limits_.search_states));
-  }
-  return kInfinite;
 }
 
 }  // namespace constrain

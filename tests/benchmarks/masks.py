@@ -1,4 +1,4 @@
-"""Microseconds for a mask, for accepting a token and for the first mask, on real vocabularies.
+"""Microseconds for a mask, with and without a budget, and for the first one; real vocabularies.
 
     python -m tests.benchmarks.masks [--vocab llama3|smollm2] [--walks 20]
 
@@ -56,6 +56,21 @@ def replay(compiled: constrain.CompiledGrammar, texts: list[Ids]) -> list[float]
     return times
 
 
+def replay_within(compiled: constrain.CompiledGrammar, texts: list[Ids]) -> list[float]:
+    """Microseconds of a mask within the fewest tokens that suffice, before each token."""
+    words = np.zeros((compiled.vocabulary.n_vocab + 31) // 32, dtype=np.uint32)
+    times = []
+    for text in texts:
+        matcher = compiled.matcher()
+        for token_id in text:
+            n_left = matcher.min_tokens
+            start = time.perf_counter_ns()
+            matcher.fill_mask_within(words, max(n_left - 1, 0))
+            times.append((time.perf_counter_ns() - start) / 1e3)
+            matcher.accept(token_id)
+    return times
+
+
 def shown(times: list[float]) -> str:
     """Mean and percentiles.
 
@@ -69,7 +84,7 @@ def shown(times: list[float]) -> str:
 
 
 def main() -> None:
-    """Measure and print three lines per schema."""
+    """Measure and print four lines per schema."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vocab", choices=NAMES, default="llama3")
     parser.add_argument("--walks", type=int, default=20)
@@ -89,6 +104,8 @@ def main() -> None:
         print(f"{name}: first mask {first:.0f} us")
         print(f"  cold: {shown(replay(fresh, texts))}")
         print(f"  warm: {shown(replay(fresh, texts))}")
+        budgeted = constrain.compile(constrain.json_schema(schema), vocabulary)
+        print(f"  last tokens of a budget: {shown(replay_within(budgeted, texts))}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,161 @@
+"""Masks within a budget, whole: each token is in one exactly if it leaves enough to finish."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import constrain
+from tests.schema_chance import SchemaMaker
+from tests.vocabularies import vocabulary_of, with_end
+
+STRING = {"type": "string"}
+UNIQUE: dict[str, Any] = {"type": "array", "uniqueItems": True}
+MEMBER = {"type": "object", "properties": {"a": STRING}, "required": ["a"]}
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "open": {"type": "object"},
+    "map": {"type": "object", "additionalProperties": STRING, "minProperties": 3},
+    "declared and others": {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}, "ab": STRING},
+        "required": ["ab"],
+        "additionalProperties": {"type": "null"},
+        "minProperties": 3,
+    },
+    "classes of keys": {
+        "type": "object",
+        "patternProperties": {"^a": {"type": "null"}, "b$": STRING},
+        "additionalProperties": {"type": "boolean"},
+        "minProperties": 2,
+    },
+    "names run out": {"propertyNames": {"enum": ["a", "ab", "é", "\n"]}, "minProperties": 3},
+    "unique strings": {**UNIQUE, "items": STRING, "minItems": 3},
+    "unique numbers": {**UNIQUE, "items": {"type": "number"}, "minItems": 4},
+    "unique few": {**UNIQUE, "items": {"enum": ["a", "b", "ab", 1, 12]}, "minItems": 3},
+    "unique objects": {**UNIQUE, "items": MEMBER, "minItems": 2},
+    "unique arrays": {**UNIQUE, "items": {**UNIQUE, "items": STRING, "minItems": 2}},
+    "counted": {"type": "string", "minLength": 4, "maxLength": 7},
+    "pattern": {"type": "string", "pattern": "ab", "maxLength": 20},
+    "several threads": {
+        "anyOf": [
+            {"type": "object", "properties": {"k": {"const": "a"}}, "required": ["k"]},
+            {"type": "object", "additionalProperties": {"type": "integer"}},
+            {"type": "array", "items": STRING, "minItems": 2},
+        ]
+    },
+}
+TOKENS = with_end(
+    (
+        *(bytes([b]) for b in range(256)),
+        *(a + b for a, b in itertools.product((b"a", b"b", b"1", b'"', b"\\"), repeat=2)),
+        *(b'":', b'":"', b'","', b'"]', b'"}', b'a":', b'b","', b'{"', b'["', b", ", b"[["),
+        b'"],["',
+        *(b"aba", b'a":1,"', b"\\u00", b"61", b"1,2", b"12", b"null", b'"a"]', "é".encode()),
+    )
+)
+FORMS: tuple[dict[str, Any], ...] = (
+    {"whitespace": "compact"},
+    {"whitespace": "spaced", "escapes": "any", "property_order": "any"},
+)
+
+
+def within(matcher: constrain.Matcher, n_vocab: int, n_tokens: int) -> list[int]:
+    """Ids of the tokens after which `n_tokens` suffice."""
+    words = np.zeros((n_vocab + 31) // 32, np.uint32)
+    matcher.fill_mask_within(words, n_tokens)
+    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little")).tolist()
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["compact", "any escape"])
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_mask_holds_exactly_the_tokens_that_fit_one_by_one(
+    name: str, form: dict[str, Any]
+) -> None:
+    grammar = constrain.json_schema(SCHEMAS[name], **form)
+    compiled = constrain.compile(grammar, vocabulary_of(TOKENS))
+    end = len(TOKENS) - 1
+    for seed in range(8):
+        chance, matcher = random.Random(seed), compiled.matcher()
+        for _ in range(9):
+            allowed = np.flatnonzero(matcher.mask()[:end]).tolist()
+            needed = matcher.min_tokens
+            for n_tokens in (0, needed - 1, needed, len(matcher.shortest_completion())):
+                if n_tokens < 0:
+                    continue
+                expected = [t for t in allowed if matcher.fits_after(t, n_tokens)]
+                found = within(matcher, len(TOKENS), n_tokens)
+                assert [t for t in found if t != end] == expected, (seed, n_tokens)
+            plain = [t for t in allowed if all(0x20 <= b < 0x7F for b in TOKENS[t])]
+            if not plain:
+                break
+            matcher.accept(chance.choice(plain))
+
+
+def test_an_escape_that_has_begun_is_ended_the_shortest_way() -> None:
+    r"""After `{"\` a quotation mark ends the escape, and with it a whole key: `{"\"":0}`."""
+    schema = {"additionalProperties": {"type": "integer"}, "minProperties": 1, "type": "object"}
+    grammar = constrain.json_schema(schema, whitespace="compact", escapes="any")
+    matcher = constrain.compile(grammar, vocabulary_of(TOKENS)).matcher()
+    matcher.accept_bytes(b'{"\\')
+    assert matcher.shortest_completion() == b'"":0}'
+
+
+def test_no_escape_begins_inside_a_character_of_a_key() -> None:
+    schema = {"properties": {"é": True}, "required": ["é"], "additionalProperties": False}
+    grammar = constrain.json_schema({"type": "object", **schema}, whitespace="compact")
+    matcher = constrain.compile(grammar, vocabulary_of(TOKENS)).matcher()
+    matcher.accept_bytes(b'{"\xc3')
+    assert np.flatnonzero(matcher.mask()).tolist() == [0xA9]
+
+
+# 23 400 tokens of letters: enough that a look at each costs far more than the bounds below.
+LETTERS = b"abcdefghijklmnopqrstuvwxyz"
+MANY = with_end(
+    (
+        *TOKENS[:-1],
+        *(bytes(t) for t in itertools.product(LETTERS, repeat=3)),
+        *(b" " + bytes(t) for t in itertools.product(LETTERS, repeat=2)),
+        *(bytes(t) for t in itertools.product(LETTERS[:9], repeat=4)),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "n_tokens"),
+    [
+        # Later items must be unlike this one, and fewer tokens are left than bytes are needed.
+        ({**UNIQUE, "items": STRING, "minItems": 3}, b'["abc', 5),
+        ({"type": "object", "additionalProperties": STRING, "minProperties": 2}, b'{"abc', 6),
+    ],
+    ids=["unique items", "keys"],
+)
+def test_groups_of_tokens_are_settled_at_once(
+    schema: dict[str, Any], text: bytes, n_tokens: int
+) -> None:
+    """Token by token, the first takes seconds; bounded generously for a busy machine."""
+    compiled = constrain.compile(constrain.json_schema(schema), vocabulary_of(MANY))
+    matcher = compiled.matcher()
+    matcher.accept_bytes(text)
+    started = time.perf_counter()
+    found = within(matcher, len(MANY), n_tokens)
+    took = time.perf_counter() - started
+    assert len(found) > len(MANY) * 0.9
+    assert took < 1.0
+
+
+def test_a_fresh_key_is_not_searched_through_all_escapes() -> None:
+    """Names declared, classes of other keys, every escape: 2 s for one completion before."""
+    schema = SchemaMaker(random.Random(46181)).document(3)
+    grammar = constrain.json_schema(
+        schema, whitespace="flexible", property_order="any", escapes="any"
+    )
+    matcher = constrain.compile(grammar, vocabulary_of(TOKENS)).matcher()
+    started = time.perf_counter()
+    for n_tokens in range(12):
+        within(matcher, len(TOKENS), n_tokens)
+    assert time.perf_counter() - started < 2.0
