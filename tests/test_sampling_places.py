@@ -22,7 +22,7 @@ from constrain.driver.forced import CanonicalTokenizer
 from constrain.driver.loop import Loop
 from constrain.driver.proposal import TargetModel
 from constrain.driver.sequence import Output, Request
-from constrain.errors import DecodeError, VocabularyError
+from constrain.errors import ArgumentError, DecodeError, VocabularyError
 from constrain.logprobs.json_spans import json_spans
 from constrain.logprobs.paths import Keys, is_within, parse_path, parse_pattern
 from constrain.sampling import Sampler, Sampling
@@ -205,7 +205,7 @@ def test_a_text_without_a_token_is_named_with_its_place() -> None:
 
 
 def test_faithful_sampling_refuses_them() -> None:
-    with pytest.raises(DecodeError, match="logit_bias_at"):
+    with pytest.raises(ArgumentError, match="logit_bias_at"):
         TargetModel.of(Sampling(logit_bias_at={"$": {"a": 1.0}}), VOCABULARY)
 
 
