@@ -246,3 +246,17 @@ def test_biases_at_places_need_a_grammar_of_json(model: Model) -> None:
     for grammar in (None, constrain.choice(["a", "b"])):
         with pytest.raises(constrain.GrammarError, match="places of a JSON text"):
             model.generate("x", grammar, sampling=sampling)
+
+
+def test_a_closed_model_tells_so_whatever_is_asked_of_it() -> None:
+    closed = load(n_ctx=64, n_threads=1)
+    closed.close()
+    for ask in (
+        lambda: closed.tokenize("x"),
+        lambda: closed.prompt_tokens("x"),
+        lambda: closed.prompt_tokens([{"role": "user", "content": "x"}]),
+        lambda: closed.generate("x", bool),
+        lambda: closed.score("x", ["y"]),
+    ):
+        with pytest.raises(DecodeError, match="closed: load it again"):
+            ask()

@@ -100,13 +100,13 @@ class LlamaWeights:
         _log()[0].clear()
         parameters = api.llama_model_default_params()
         parameters.use_extra_bufts = False
-        self.pointer = api.llama_model_load_from_file(str(path).encode(), parameters)
-        if not self.pointer:
+        self._pointer = api.llama_model_load_from_file(str(path).encode(), parameters)
+        if not self._pointer:
             raise DecodeError(f"llama.cpp cannot load {path}{_last_words()}")
-        self.close = weakref.finalize(self, api.llama_model_free, self.pointer)
+        self.close = weakref.finalize(self, api.llama_model_free, self._pointer)
         if api.llama_model_has_encoder(self.pointer):
             raise DecodeError(f"{path} is an encoder model; only decoder-only models generate")
-        self.vocabulary_pointer = api.llama_model_get_vocab(self.pointer)
+        self._vocabulary_pointer = api.llama_model_get_vocab(self.pointer)
         self.n_vocab = int(api.llama_vocab_n_tokens(self.vocabulary_pointer))
         self.n_ctx_train = int(api.llama_model_n_ctx_train(self.pointer))
         # A recurrent state cannot be shared: each sequence has its own, and takes memory.
@@ -114,6 +114,22 @@ class LlamaWeights:
             api.llama_model_is_recurrent(self.pointer)
             or api.llama_model_is_hybrid(self.pointer)
         )
+
+    @property
+    def pointer(self) -> Any:
+        """The `llama_model`.
+
+        Raises:
+            DecodeError: it is freed; llama.cpp would end the process.
+        """
+        if not self.close.alive:
+            raise DecodeError("the model is closed: load it again")
+        return self._pointer
+
+    @property
+    def vocabulary_pointer(self) -> Any:
+        """The `llama_vocab`; raises as `pointer` does."""
+        return self._vocabulary_pointer if self.pointer else None
 
     @property
     def chat_template(self) -> str | None:

@@ -30,17 +30,6 @@ bool is_greedy(const SamplingSettings& settings) {
     return std::none_of(settings.steps.begin(), temperature, drops);
 }
 
-bool is_ordinary(const SamplingSettings& settings) {
-    std::vector<Step> rest;
-    for (const Step step : {Step::temperature, Step::top_p, Step::min_p}) {
-        if (std::find(settings.steps.begin(), settings.steps.end(), step) !=
-            settings.steps.end()) {
-            rest.push_back(step);
-        }
-    }
-    return rest == settings.steps && settings.dynamic_range == 0;
-}
-
 bool counts_tokens(const SamplingSettings& settings) {
     const auto& steps = settings.steps;
     return settings.dynamic_range > 0 ||
@@ -69,16 +58,21 @@ TokenSampler::TokenSampler(std::size_t n_vocab, SamplingSettings settings,
       n_chunks_((n_vocab + kChunk - 1) / kChunk),
       settings_(std::move(settings)),
       greedy_(is_greedy(settings_)),
-      ordinary_(is_ordinary(settings_)),
       needs_count_(counts_tokens(settings_)),
       bias_(std::move(bias)),
       tail_logits_(kChunk),
       tail_words_(kChunkWords),
+      patch_start_(n_chunks_ + 1),
+      patched_(n_chunks_ * kChunkWords),
+      plain_(kChunkWords),
       lane_max_((n_chunks_ * kLanes + kChunk - 1) / kChunk * kChunk, -kInfinity),
       chunk_max_(n_chunks_),
-      values_(kChunk),
       chunk_mass_(n_chunks_),
       chunk_near_(n_chunks_),
+      ring_bits_(n_chunks_ * kChunkWords),
+      values_(kChunk),
+      masses_(kChunk),
+      band_start_(n_chunks_ + 1),
       positions_(kChunk) {
     for (const LogitEdit& edit : bias_) {
         check_id(edit.token_id);
@@ -86,26 +80,14 @@ TokenSampler::TokenSampler(std::size_t n_vocab, SamplingSettings settings,
     std::for_each(banned.begin(), banned.end(), [this](std::int32_t id) { check_id(id); });
     std::for_each(dry_spared.begin(), dry_spared.end(),
                   [this](std::int32_t id) { check_id(id); });
+    std::stable_sort(bias_.begin(), bias_.end(), [](const LogitEdit& a, const LogitEdit& b) {
+        return a.token_id < b.token_id;
+    });
     banned_ = as_words(n_chunks_, banned);
     dry_spared_ = as_words(n_chunks_, dry_spared);
-    if (!greedy_) {
-        weights_.resize(n_chunks_ * kChunk);
-    }
 }
 
 // ---- reading the input ----
-
-const float* TokenSampler::chunk_logits(std::size_t chunk) const {
-    return (chunk + 1) * kChunk <= n_vocab_ ? logits_ + chunk * kChunk : tail_logits_.data();
-}
-
-const std::uint32_t* TokenSampler::chunk_mask(std::size_t chunk) const {
-    return (chunk + 1) * kChunk <= n_vocab_ ? words_ + chunk * kChunkWords : tail_words_.data();
-}
-
-const std::uint32_t* TokenSampler::chunk_words(std::size_t chunk) const {
-    return owned_ ? &own_[chunk * kChunkWords] : chunk_mask(chunk);
-}
 
 void TokenSampler::check_id(std::int32_t token_id) const {
     if (token_id < 0 || static_cast<std::size_t>(token_id) >= n_vocab_) {
@@ -116,9 +98,11 @@ void TokenSampler::check_id(std::int32_t token_id) const {
 void TokenSampler::bind(const float* logits, const std::uint32_t* words) {
     logits_ = logits;
     words_ = words;
-    owned_ = false;
-    measured_ = false;
+    owned_ = infinite_ = measured_ = weighed_ = false;
     heat_ = 1;
+    floor_ = -FLT_MAX;
+    last_ring_ = {};
+    forget_patches();
     const std::size_t whole = n_vocab_ / kChunk * kChunk;
     std::fill(tail_logits_.begin(), tail_logits_.end(), -kInfinity);
     std::copy(logits + whole, logits + n_vocab_, tail_logits_.begin());
@@ -129,43 +113,14 @@ void TokenSampler::bind(const float* logits, const std::uint32_t* words) {
     }
 }
 
-// values_ = the working logits of a chunk: masked, patched; a +inf is 0 and all else -inf.
+// values_ = the working logits of a chunk: -inf where a token is out.
 void TokenSampler::load(std::size_t chunk) {
-    vector_loops().mask(chunk_logits(chunk), chunk_words(chunk), values_.data());
-    if (infinite_) {
-        for (float& value : values_) {
-            value = value == kInfinity ? 0 : -kInfinity;
+    vector_loops().mask(chunk_values(chunk), chunk_words(chunk), values_.data());
+    for (const Patch& patch : patches_of(chunk)) {
+        if (is_left(patch.token_id)) {
+            values_[static_cast<std::size_t>(patch.token_id) % kChunk] = patch.value;
         }
     }
-    const auto base = static_cast<std::int32_t>(chunk * kChunk);
-    auto patch = std::lower_bound(patches_.begin(), patches_.end(), base,
-                                  [](const Patch& p, std::int32_t id) { return p.token_id < id; });
-    for (; patch != patches_.end() && patch->token_id < base + static_cast<int>(kChunk); ++patch) {
-        const auto i = static_cast<std::size_t>(patch->token_id - base);
-        if ((chunk_words(chunk)[i / 32] >> (i % 32) & 1U) != 0) {
-            values_[i] = patch->value;
-        }
-    }
-}
-
-bool TokenSampler::has_patch(std::size_t chunk) const {
-    const auto base = static_cast<std::int32_t>(chunk * kChunk);
-    const auto patch =
-        std::lower_bound(patches_.begin(), patches_.end(), base,
-                         [](const Patch& p, std::int32_t id) { return p.token_id < id; });
-    return patch != patches_.end() && patch->token_id < base + static_cast<int>(kChunk);
-}
-
-// The working logit of one allowed token.
-float TokenSampler::value_of(std::int32_t token_id) const {
-    const auto patch =
-        std::lower_bound(patches_.begin(), patches_.end(), token_id,
-                         [](const Patch& p, std::int32_t id) { return p.token_id < id; });
-    if (patch != patches_.end() && patch->token_id == token_id) {
-        return patch->value;
-    }
-    const float value = logits_[token_id];
-    return infinite_ ? (value == kInfinity ? 0 : -kInfinity) : value;
 }
 
 StepStatus TokenSampler::scan(std::int64_t& n_allowed) {
@@ -189,34 +144,61 @@ StepStatus TokenSampler::scan(std::int64_t& n_allowed) {
     return has_nan ? StepStatus::nan_logit : StepStatus::ok;
 }
 
+// The maxima of one chunk anew.
+void TokenSampler::renew(std::size_t chunk) {
+    load(chunk);
+    chunk_max_[chunk] = vector_loops()
+                            .maxima(values_.data(), chunk_words(chunk),
+                                    &lane_max_[chunk * kLanes])
+                            .allowed;
+}
+
+// The maxima of one chunk after its patches: a raised logit may be one, a lowered one was.
+void TokenSampler::raise_maxima(std::size_t chunk) {
+    float* lanes = &lane_max_[chunk * kLanes];
+    bool lowered = false;
+    for (const Patch& patch : patches_of(chunk)) {
+        const auto at = static_cast<std::size_t>(patch.token_id);
+        float& top = lanes[at % kLanes];
+        lowered = lowered || (logits_[at] == top && patch.value < top);
+        top = std::max(top, patch.value);
+        chunk_max_[chunk] = std::max(chunk_max_[chunk], patch.value);
+    }
+    if (lowered) {
+        renew(chunk);
+    }
+}
+
+// A greatest logit of +inf: those count 0, all others -inf.
+void TokenSampler::flatten() {
+    const auto flat = [](float value) { return value == kInfinity ? 0 : -kInfinity; };
+    flat_.resize(n_chunks_ * kChunk);
+    for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
+        const float* logits = chunk_logits(chunk);
+        std::transform(logits, logits + kChunk, &flat_[chunk * kChunk], flat);
+    }
+    infinite_ = true;
+    max_ = 0;
+    std::transform(chunk_max_.begin(), chunk_max_.end(), chunk_max_.begin(), flat);
+    std::transform(lane_max_.begin(), lane_max_.end(), lane_max_.begin(), flat);
+    for (Patch& patch : patches_) {
+        patch.value = flat(patch.value);
+    }
+}
+
 // Maxima of the working logits, from the raw ones; status of what is left.
 StepStatus TokenSampler::apply_patches() {
-    infinite_ = false;
-    for (std::size_t i = 0; i < patches_.size(); ++i) {
-        if (std::isnan(patches_[i].value)) {
+    for (std::size_t chunk = 0; !patches_.empty() && chunk < n_chunks_; ++chunk) {
+        const auto is_nan = [](const Patch& patch) { return std::isnan(patch.value); };
+        const auto patches = patches_of(chunk);
+        if (std::any_of(patches.begin(), patches.end(), is_nan)) {
             return StepStatus::nan_logit;
         }
-        const std::size_t chunk = static_cast<std::size_t>(patches_[i].token_id) / kChunk;
-        if (i + 1 < patches_.size() &&
-            static_cast<std::size_t>(patches_[i + 1].token_id) / kChunk == chunk) {
-            continue;
-        }
-        load(chunk);
-        chunk_max_[chunk] = vector_loops()
-                                .maxima(values_.data(), chunk_words(chunk),
-                                        &lane_max_[chunk * kLanes])
-                                .allowed;
+        raise_maxima(chunk);
     }
     max_ = *std::max_element(chunk_max_.begin(), chunk_max_.end());
     if (max_ == kInfinity) {
-        const auto flatten = [](float& value) { value = value == kInfinity ? 0 : -kInfinity; };
-        infinite_ = true;
-        max_ = 0;
-        std::for_each(chunk_max_.begin(), chunk_max_.end(), flatten);
-        std::for_each(lane_max_.begin(), lane_max_.end(), flatten);
-        for (Patch& patch : patches_) {
-            flatten(patch.value);
-        }
+        flatten();
     }
     return max_ == -kInfinity ? StepStatus::all_impossible : StepStatus::ok;
 }
@@ -254,25 +236,11 @@ std::int32_t TokenSampler::greatest() {
 }
 
 std::int32_t TokenSampler::choose(const Random& random, double mu, StepResult& result) {
-    const std::vector<Step>& steps = settings_.steps;
-    std::size_t next = 0;
     if (n_left_ <= kFewAllowed) {
         list_above(-kInfinity);
-        return finish_listed(next, random, mu, result);
+        return finish_listed(0, random, mu, result);
     }
-    if (ordinary_) {
-        return choose_ordinary(random.draw, result);
-    }
-    if (!steps.empty() && steps[0] == Step::temperature && settings_.temperature > 0 &&
-        settings_.dynamic_range == 0) {
-        heat_ = settings_.temperature;
-        ++next;
-    }
-    if (next < steps.size() && steps[next] == Step::top_k && settings_.top_k < n_left_) {
-        list_top_k(static_cast<std::size_t>(settings_.top_k));
-        return finish_listed(next + 1, random, mu, result);
-    }
-    return choose_wide(next, random, mu, result);
+    return choose_wide(random, mu, result);
 }
 
 StepResult TokenSampler::sample(const float* logits, const std::uint32_t* words,

@@ -1,28 +1,29 @@
 // One sampling step over masked logits: logits and mask in, one token out.
 //
-// Idea: never sort the vocabulary. A first pass finds the maxima, a second the model's own
-// log-sum-exp, the mass that the mask removes and the weights to draw from (the same
-// exponentials where the temperature is 1). top-p and typical-p keep the tokens nearest to some
-// logit (the greatest one; the mean one), so both are one search: a sample of one token in
-// thirty-two and the exact maxima of small groups say between which distances the limit lies,
-// one pass sums what is nearer and lists what is between, and the list is settled exactly.
-// Drawing walks sums of chunks, then one chunk.
+// Idea: never sort the vocabulary. A first pass finds the maxima. A second one has the model's
+// own log-sum-exp, the mass that the mask removes and the sum of the weights to draw from (the
+// same exponentials where the temperature is 1), and with them what the next step asks for: the
+// mean of the weighed logits, or the mass and the edge of a nucleus. top-p and typical-p keep
+// the tokens nearest to some logit (the greatest one; the mean one), so both are one search
+// (sampler_nucleus.cpp). Weights are not kept: a draw walks the sums of chunks, then weighs one
+// chunk again.
 //
-// Three ways lead through a step. Few tokens (allowed, or left by top-k) are listed, and every
-// truncation works on the list (sampler_list.cpp). The ordinary settings over many tokens,
-// temperature, top-p and min-p, take the two passes and the search (sampler_ordinary.cpp). All
-// others clear bits of a copy of the mask, one truncation after the other, until few tokens are
-// left or all steps are done (sampler_wide.cpp).
+// Two ways lead through a step. Few tokens (allowed, or left by top-k) are listed, and every
+// truncation works on the list (sampler_list.cpp). Of more tokens, truncations raise a floor
+// under the logits or clear bits of a copy of the mask (sampler_wide.cpp), until few are left or
+// all steps are done. Biases and penalties are patches: the loops pass over the tokens that have
+// one, and each is added to the sums by itself.
 //
 // The order of a step: logit bias, the automaton's bias, penalties, DRY, bans, mask, then
 // SamplingSettings::steps, draw (constrain/sampling/processors.py has the formulas).
 //
-// Cost: O(n_vocab), two or three passes of vector loops; 128 256 tokens: see
-// tests/benchmarks/sampling.py.
+// Cost: O(n_vocab + bias + history), two passes of vector loops, a third after dynamic
+// temperature or a second nucleus; 128 256 tokens: see tests/benchmarks/sampling.py.
 // Random numbers: SplitMix64 used as a counter (Steele, Lea and Flood, Fast splittable
 // pseudorandom number generators, OOPSLA 2014): the i-th draw is mix(key + i * gamma).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -133,11 +134,6 @@ class TokenSampler {
         double order;  // what ranks it, descending
         double mass;   // e^((value - max) / heat)
     };
-    struct Banded {
-        std::int32_t token_id;
-        float key;  // rises with the distance
-        float mass;
-    };
     // Keeps what is nearer to `center` than `radius`, and of equals the ids up to `last`.
     struct Ring {
         double center = 0;
@@ -150,26 +146,46 @@ class TokenSampler {
         double xtc = 0;
     };
 
+    struct Mean {
+        double value = 0;
+        double error = 0;
+    };
+    // What the sample says of the distances that a nucleus ends between.
+    struct Guess {
+        float low = 0;
+        float high = std::numeric_limits<float>::infinity();
+    };
+
     // Reading the input (sampler.cpp).
     const float* chunk_logits(std::size_t chunk) const;
+    const float* chunk_values(std::size_t chunk) const;
     const std::uint32_t* chunk_words(std::size_t chunk) const;
     const std::uint32_t* chunk_mask(std::size_t chunk) const;
+    const std::uint32_t* chunk_plain(std::size_t chunk);
+    std::span<const Patch> patches_of(std::size_t chunk) const;
     void check_id(std::int32_t token_id) const;
+    bool is_left(std::int32_t token_id) const;
     void bind(const float* logits, const std::uint32_t* words);
     void load(std::size_t chunk);
-    bool has_patch(std::size_t chunk) const;
     float value_of(std::int32_t token_id) const;
     StepStatus scan(std::int64_t& n_allowed);
     StepStatus prepare(const StepInput& input);
     StepStatus apply_patches();
+    void raise_maxima(std::size_t chunk);
+    void flatten();
+    void renew(std::size_t chunk);
 
     // What happened before, as patches and bans (sampler_history.cpp).
     float patched(const LogitEdit* first, const LogitEdit* last) const;
     void count_history(std::span<const std::int32_t> history);
+    void sort_edits();
+    template <typename Digit>
+    void distribute(std::size_t n_digits, Digit digit);
     void make_patches(const StepInput& input);
+    void forget_patches();
     void own_words();
     bool ban(std::span<const std::int32_t> banned);
-    void rescan();
+    void strike(std::int32_t token_id);
 
     // The model's own log-probabilities (sampler_measure.cpp).
     double log_allowed();
@@ -179,6 +195,7 @@ class TokenSampler {
     // Lists of candidates (sampler_list.cpp).
     static bool before(const Candidate& a, const Candidate& b);
     static Candidate prefix_end(std::vector<Candidate>& items, double target);
+    static bool narrow(std::vector<Candidate>& items, double& target);
     void list_above(float least);
     void list_top_k(std::size_t k);
     void keep(const Candidate& end);
@@ -195,36 +212,41 @@ class TokenSampler {
                                StepResult& result);
     std::int32_t choose_listed(double u, StepResult& result);
 
-    // Weights of all tokens, and the search by distance (sampler_ordinary.cpp).
+    // Weights of all tokens, and the draw from them (sampler_weights.cpp).
     double log_weight(float value) const;
     float floor_of(double share) const;
     double heated(double entropy, double n) const;
-    double weigh_measuring(float least);
-    double weigh(float least);
-    void take_sample(double center);
-    double sampled(const std::vector<float>& parts, float distance) const;
-    void guess(double share, float& low, float& high) const;
-    double list_ring(double center, float low, float high);
-    double band_mass() const;
-    Candidate settle(double center, double target);
-    Ring nearest(double center, double share, double total);
-    std::int32_t choose_ordinary(double u, StepResult& result);
-    std::int32_t choose_weighed(const Ring& ring, float least, double u, StepResult& result);
-    void restrict_chunks(float least);
+    double weigh(Extra extra);
+    void weigh_patches(Extra extra);
+    double weighed();
+    std::int32_t draw(double u, StepResult& result);
 
-    // Clearing bits (sampler_wide.cpp).
-    void cut(float least);
-    void clear(std::int32_t token_id);
+    // The search by distance (sampler_nucleus.cpp).
+    static double up_to(const std::vector<float>& nearness, const std::vector<float>& masses,
+                        float distance);
+    void take_sample();
+    Mean sampled_mean() const;
+    double sampled(const std::vector<float>& parts, float distance) const;
+    Guess guess(const Mean& center, double share);
+    void bracket(Guess& bounds, double share) const;
+    void sharpen(Guess& bounds, double near, double far);
+    void halve(Guess& bounds, double target) const;
+    void aim(double center, const Guess& bounds);
+    std::size_t list_band(double center);
+    Ring settle(double center, double target, Guess bounds);
+    Ring nearest(Step step);
+
+    // Steps over more tokens than can be listed (sampler_wide.cpp).
+    void raise_floor(double least);
+    void recount();
     void keep_ring(const Ring& ring);
     void keep_sigma_wide();
     double logit_of(double weight) const;
-    Ring ring_of(Step step);
-    double mean_above(double total);
     void keep_xtc_wide();
     bool heat_wide();
     bool step_wide(Step step, const Random& random, double mu);
-    std::int32_t choose_wide(std::size_t next, const Random& random, double mu,
-                             StepResult& result);
+    bool is_few(Step next);
+    std::int32_t choose_wide(const Random& random, double mu, StepResult& result);
 
     std::int32_t greatest();
     std::int32_t choose(const Random& random, double mu, StepResult& result);
@@ -233,7 +255,6 @@ class TokenSampler {
     std::size_t n_chunks_;
     SamplingSettings settings_;
     bool greedy_;    // the greatest logit is all that can come out
-    bool ordinary_;  // nothing but a fixed temperature, top-p, min-p, in that order
     bool needs_count_;  // a formula has the number of tokens that are not -inf
     std::vector<LogitEdit> bias_;
     std::vector<std::uint32_t> banned_;      // mask words, padded; empty: nothing
@@ -245,37 +266,102 @@ class TokenSampler {
     std::vector<std::uint32_t> tail_words_;
     std::vector<std::uint32_t> own_;          // [n_chunks * kChunkWords]: the mask less what is out
     bool owned_ = false;                      // own_ holds instead of the mask
+    std::vector<float> flat_;                 // [n_chunks * kChunk]: working logits if infinite_
     std::vector<LogitEdit> edits_;
+    std::vector<LogitEdit> sorted_edits_;
+    std::vector<std::uint32_t> digit_ends_;
     std::vector<std::int32_t> counts_;        // [n_vocab], all 0 between steps
     std::vector<Patch> patches_;              // by id; only allowed tokens
+    std::vector<std::uint32_t> patch_start_;  // [n_chunks + 1]: where a chunk's patches begin
+    std::vector<std::uint32_t> patched_;      // mask words of patches_
+    std::vector<std::uint32_t> plain_;        // [kChunkWords]: what chunk_plain() made
     std::vector<float> lane_max_;             // [n_chunks * kLanes] working maxima, padded
     std::vector<float> chunk_max_;            // [n_chunks]
     float raw_max_ = 0;                       // over the whole vocabulary
     float raw_allowed_max_ = 0;               // over the allowed tokens
     float max_ = 0;                           // of the working logits
-    std::int64_t n_left_ = 0;                 // tokens that may still come
+    float floor_ = 0;                         // lesser working logits are out
+    std::int64_t n_left_ = 0;                 // tokens that may still come, after recount()
     bool infinite_ = false;                   // max_ was +inf: those count 0, all else -inf
     double heat_ = 1;                         // the temperature so far
     bool measured_ = false;                   // the two sums below are there
     double allowed_mass_ = 0;
     double forbidden_mass_ = 0;
-    Weighing how_;                            // of weights_
+    Weighing how_;                            // of the weights that follow
+    bool weighed_ = false;                    // chunk_mass_ is of the tokens that are left,
+    std::vector<double> chunk_mass_;          //   but for chunks where it is negative
+    std::vector<double> chunk_near_;          // after weigh(kBelow or kAround)
+    std::vector<std::uint32_t> ring_bits_;    // [n_chunks * kChunkWords], the same
+    double moment_ = 0;                       // after weigh(kMoment or kAround)
+    Ring last_ring_;                          // what the last step kept
     std::vector<float> values_;               // [kChunk]: the chunk that load() made
-    std::vector<float> weights_;              // [n_chunks * kChunk], after weigh()
-    std::vector<double> chunk_mass_;
-    std::vector<double> chunk_near_;          // after list_ring()
-    float heavy_ = 0;                         // after list_ring(): weights at both ends
-    float light_ = 0;
-    float reach_ = 0;                         // after nearest(): nothing is kept from here on
-    std::vector<float> sample_nearness_;      // after take_sample(): distances, negative,
+    std::vector<float> masses_;               // [kChunk]
+    std::vector<float> sample_values_;        // after take_sample()
+    std::vector<float> sample_nearness_;      // distances, negative,
     std::vector<float> sample_masses_;        //   the mass that each stands for,
     std::vector<float> sample_squares_;       //   and its square, where it stands for others
+    std::vector<float> part_nearness_;        // of what of the sample, or of all tokens, is
+    std::vector<float> part_masses_;          //   between two distances
+    std::vector<std::int32_t> band_ids_;      // after list_band(): the latter,
+    std::vector<std::size_t> band_start_;     // [n_chunks + 1]: where a chunk's begin
     std::vector<Candidate> listed_;           // ascending id
     std::vector<Candidate> scratch_;
-    std::vector<Banded> band_;                // after list_ring()
-    std::vector<std::int32_t> dropped_;       // after settle()
+    std::vector<Candidate> band_;             // after settle(): those nearest to the end
     std::vector<float> group_scratch_;
     std::vector<std::int32_t> positions_;
 };
+
+// ---- reading one chunk or token: at every turn of the loops
+
+inline const float* TokenSampler::chunk_logits(std::size_t chunk) const {
+    return (chunk + 1) * kChunk <= n_vocab_ ? logits_ + chunk * kChunk : tail_logits_.data();
+}
+
+inline const std::uint32_t* TokenSampler::chunk_mask(std::size_t chunk) const {
+    return (chunk + 1) * kChunk <= n_vocab_ ? words_ + chunk * kChunkWords : tail_words_.data();
+}
+
+inline const std::uint32_t* TokenSampler::chunk_words(std::size_t chunk) const {
+    return owned_ ? &own_[chunk * kChunkWords] : chunk_mask(chunk);
+}
+
+// The working logits, but for patches.
+inline const float* TokenSampler::chunk_values(std::size_t chunk) const {
+    return infinite_ ? &flat_[chunk * kChunk] : chunk_logits(chunk);
+}
+
+// The tokens that may come and have no patch.
+inline const std::uint32_t* TokenSampler::chunk_plain(std::size_t chunk) {
+    const std::uint32_t* words = chunk_words(chunk);
+    if (patch_start_[chunk] == patch_start_[chunk + 1]) {
+        return words;
+    }
+    for (std::size_t i = 0; i < kChunkWords; ++i) {
+        plain_[i] = words[i] & ~patched_[chunk * kChunkWords + i];
+    }
+    return plain_.data();
+}
+
+inline std::span<const TokenSampler::Patch> TokenSampler::patches_of(std::size_t chunk) const {
+    return std::span(patches_).subspan(patch_start_[chunk],
+                                       patch_start_[chunk + 1] - patch_start_[chunk]);
+}
+
+inline bool TokenSampler::is_left(std::int32_t token_id) const {
+    const auto at = static_cast<std::size_t>(token_id);
+    return (chunk_words(at / kChunk)[at % kChunk / 32] >> (at % 32) & 1U) != 0;
+}
+
+// The working logit of one allowed token.
+inline float TokenSampler::value_of(std::int32_t token_id) const {
+    const auto at = static_cast<std::size_t>(token_id);
+    if ((patched_[at / 32] >> (at % 32) & 1U) != 0) {
+        const auto patches = patches_of(at / kChunk);
+        return std::lower_bound(patches.begin(), patches.end(), token_id,
+                                [](const Patch& p, std::int32_t id) { return p.token_id < id; })
+            ->value;
+    }
+    return chunk_values(at / kChunk)[at % kChunk];
+}
 
 }  // namespace constrain

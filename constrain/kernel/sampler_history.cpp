@@ -2,14 +2,16 @@
 #include "sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cfloat>
 #include <cmath>
+#include <numeric>
 #include <unordered_map>
 
 namespace constrain {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr std::size_t kFewEdits = 128;  // are sorted by comparing
 
 bool holds(const std::vector<std::uint32_t>& words, std::int32_t id) {
     return !words.empty() && (words[static_cast<std::size_t>(id) / 32] >> (id % 32) & 1U) != 0;
@@ -101,7 +103,36 @@ void TokenSampler::count_history(std::span<const std::int32_t> history) {
     }
 }
 
+// By id; addends of one token stay in the order they were given.
+void TokenSampler::sort_edits() {
+    const auto by_id = [](const LogitEdit& a, const LogitEdit& b) {
+        return a.token_id < b.token_id;
+    };
+    if (edits_.size() < kFewEdits) {
+        std::stable_sort(edits_.begin(), edits_.end(), by_id);
+    } else if (!std::is_sorted(edits_.begin(), edits_.end(), by_id)) {
+        distribute(kChunk, [](std::size_t id) { return id % kChunk; });
+        distribute(n_chunks_, [](std::size_t id) { return id / kChunk; });
+    }
+}
+
+// One pass of a radix sort: stable, by the digit that `digit` takes from an id.
+template <typename Digit>
+void TokenSampler::distribute(std::size_t n_digits, Digit digit) {
+    digit_ends_.assign(n_digits + 1, 0);
+    for (const LogitEdit& edit : edits_) {
+        ++digit_ends_[digit(static_cast<std::size_t>(edit.token_id)) + 1];
+    }
+    std::partial_sum(digit_ends_.begin(), digit_ends_.end(), digit_ends_.begin());
+    sorted_edits_.resize(edits_.size());
+    for (const LogitEdit& edit : edits_) {
+        sorted_edits_[digit_ends_[digit(static_cast<std::size_t>(edit.token_id))]++] = edit;
+    }
+    edits_.swap(sorted_edits_);
+}
+
 void TokenSampler::make_patches(const StepInput& input) {
+    forget_patches();
     edits_.assign(bias_.begin(), bias_.end());
     for (const LogitEdit& edit : input.bias) {
         check_id(edit.token_id);
@@ -112,24 +143,35 @@ void TokenSampler::make_patches(const StepInput& input) {
         check_id(edit.token_id);
         edits_.push_back(edit);
     }
-    patches_.clear();
-    // Stable: addends of one token are added in the order they were given.
-    std::stable_sort(edits_.begin(), edits_.end(), [](const LogitEdit& a, const LogitEdit& b) {
-        return a.token_id < b.token_id;
-    });
+    sort_edits();
+    std::size_t chunk = 0;
     for (std::size_t i = 0; i < edits_.size();) {
         const std::int32_t id = edits_[i].token_id;
         std::size_t end = i + 1;
         while (end < edits_.size() && edits_[end].token_id == id) {
             ++end;
         }
-        const std::uint32_t* words = chunk_words(static_cast<std::size_t>(id) / kChunk);
-        const std::size_t bit = static_cast<std::size_t>(id) % kChunk;
-        if ((words[bit / 32] >> (bit % 32) & 1U) != 0) {
+        if (is_left(id)) {
+            const auto at = static_cast<std::size_t>(id);
+            while (chunk < at / kChunk) {
+                patch_start_[++chunk] = static_cast<std::uint32_t>(patches_.size());
+            }
             patches_.push_back({id, patched(&edits_[i], edits_.data() + end)});
+            patched_[at / 32] |= 1U << (at % 32);
         }
         i = end;
     }
+    while (chunk < n_chunks_) {
+        patch_start_[++chunk] = static_cast<std::uint32_t>(patches_.size());
+    }
+}
+
+void TokenSampler::forget_patches() {
+    for (const Patch& patch : patches_) {
+        patched_[static_cast<std::size_t>(patch.token_id) / 32] = 0;
+    }
+    patches_.clear();
+    std::fill(patch_start_.begin(), patch_start_.end(), 0U);
 }
 
 // From here on own_ is the mask, and its bits may be cleared.
@@ -145,44 +187,35 @@ void TokenSampler::own_words() {
     owned_ = true;
 }
 
-// Clears the bits of banned tokens; whether there are any.
+// Takes a token out. Maxima are kept right, and masses but for its chunk's.
+void TokenSampler::strike(std::int32_t token_id) {
+    if (!is_left(token_id)) {
+        return;
+    }
+    const auto at = static_cast<std::size_t>(token_id);
+    const float value = value_of(token_id);
+    own_words();
+    own_[at / 32] &= ~(1U << (at % 32));
+    --n_left_;
+    chunk_mass_[at / kChunk] = -1;
+    if (value == lane_max_[at / kChunk * kLanes + at % kLanes]) {
+        renew(at / kChunk);
+    }
+}
+
+// Takes banned tokens out; whether there are any.
 bool TokenSampler::ban(std::span<const std::int32_t> banned) {
     std::for_each(banned.begin(), banned.end(), [this](std::int32_t id) { check_id(id); });
     if (banned_.empty() && banned.empty()) {
         return false;
     }
-    own_words();
     for (std::size_t i = 0; i < banned_.size(); ++i) {
-        own_[i] &= ~banned_[i];
-    }
-    for (const std::int32_t id : banned) {
-        own_[static_cast<std::size_t>(id) / 32] &= ~(1U << (id % 32));
-    }
-    patches_.clear();
-    infinite_ = false;
-    rescan();
-    return true;
-}
-
-// Maxima and number of what own_ still allows.
-void TokenSampler::rescan() {
-    n_left_ = 0;
-    for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
-        const std::uint32_t* words = chunk_words(chunk);
-        const bool empty = std::all_of(words, words + kChunkWords,
-                                       [](std::uint32_t word) { return word == 0; });
-        if (empty) {
-            chunk_max_[chunk] = -kInfinity;
-            std::fill_n(&lane_max_[chunk * kLanes], kLanes, -kInfinity);
-            continue;
+        for (std::uint32_t bits = banned_[i]; bits != 0; bits &= bits - 1) {
+            strike(static_cast<std::int32_t>(i * 32) + std::countr_zero(bits));
         }
-        load(chunk);
-        const ChunkMaxima maxima =
-            vector_loops().maxima(values_.data(), words, &lane_max_[chunk * kLanes]);
-        chunk_max_[chunk] = maxima.allowed;
-        n_left_ += maxima.n_allowed;
     }
-    max_ = *std::max_element(chunk_max_.begin(), chunk_max_.end());
+    std::for_each(banned.begin(), banned.end(), [this](std::int32_t id) { strike(id); });
+    return true;
 }
 
 }  // namespace constrain

@@ -2,7 +2,7 @@
 #include "sampler.h"
 
 #include <algorithm>
-#include <cfloat>
+#include <array>
 #include <cmath>
 #include <functional>
 
@@ -10,21 +10,23 @@ namespace constrain {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr std::size_t kBins = 256;
+constexpr std::size_t kFewItems = 32;   // are sorted
 constexpr std::size_t kZipfTokens = 100;  // m of mirostat 1: tokens that its exponent is fitted to
 
 }  // namespace
 
-// listed_ = allowed tokens whose working logit is >= least and not -inf, ids ascending.
+// listed_ = tokens that are left whose working logit is >= least, ids ascending.
 void TokenSampler::list_above(float least) {
     listed_.clear();
-    least = std::max(least, -FLT_MAX);
+    least = std::max(least, floor_);
     for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
         if (chunk_max_[chunk] < least) {
             continue;
         }
         load(chunk);
-        std::size_t n = 0;
-        vector_loops().band(values_.data(), least, kInfinity, positions_.data(), &n);
+        const std::size_t n =
+            vector_loops().band(values_.data(), least, kInfinity, positions_.data());
         for (std::size_t i = 0; i < n; ++i) {
             const float value = values_[static_cast<std::size_t>(positions_[i])];
             const auto id = static_cast<std::int32_t>(chunk * kChunk) + positions_[i];
@@ -51,33 +53,45 @@ void TokenSampler::list_top_k(std::size_t k) {
     keep_best(k);
 }
 
+// Keeps of `items` those of one bin of their orders, where the sum of masses, best first, reaches
+// `target`, and takes the better ones' masses from it. Whether it could part them.
+bool TokenSampler::narrow(std::vector<Candidate>& items, double& target) {
+    const auto lesser = [](const Candidate& a, const Candidate& b) { return a.order < b.order; };
+    const auto [worst, best] = std::minmax_element(items.begin(), items.end(), lesser);
+    const double first = best->order;
+    const double scale = (kBins - 1) / (first - worst->order);
+    if (!std::isfinite(scale)) {
+        return false;
+    }
+    const auto bin_of = [&](const Candidate& item) {
+        return std::min(static_cast<std::size_t>((first - item.order) * scale), kBins - 1);
+    };
+    std::array<double, kBins> bins{};
+    for (const Candidate& item : items) {
+        bins[bin_of(item)] += item.mass;
+    }
+    const std::size_t last = bin_of(*worst);
+    std::size_t bin = 0;
+    while (bin < last && (bins[bin] < target || bins[bin] == 0)) {
+        target -= bins[bin++];
+    }
+    std::erase_if(items, [&](const Candidate& item) { return bin_of(item) != bin; });
+    return true;
+}
+
 // The candidate at which the sum of masses, best first, reaches `target`; else the last one.
-// Reorders `items`, which is not empty. Expected cost O(items).
+// Changes `items`, which is not empty. Expected cost O(items).
 TokenSampler::Candidate TokenSampler::prefix_end(std::vector<Candidate>& items, double target) {
-    auto first = items.begin();
-    auto last = items.end();
-    while (last - first > 16) {
-        const auto middle = first + (last - first) / 2;
-        std::nth_element(first, middle, last, before);
-        double mass = 0;
-        for (auto item = first; item != middle; ++item) {
-            mass += item->mass;
-        }
-        if (mass >= target) {
-            last = middle;
-        } else {
-            target -= mass;
-            first = middle;
-        }
+    while (items.size() > kFewItems && narrow(items, target)) {
     }
-    std::sort(first, last, before);
-    for (auto item = first; item != last; ++item) {
-        target -= item->mass;
+    std::sort(items.begin(), items.end(), before);
+    for (const Candidate& item : items) {
+        target -= item.mass;
         if (target <= 0) {
-            return *item;
+            return item;
         }
     }
-    return *(last - 1);
+    return items.back();
 }
 
 // Drops from the list what comes after `end`.

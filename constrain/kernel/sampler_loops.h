@@ -1,5 +1,5 @@
 // The bodies of VectorLoops; sampler_vectors.cpp includes this once for each instruction set,
-// inside a namespace, after defining CONSTRAIN_GE_BITS, _PICK, _ADD and kFused for it.
+// inside a namespace, after defining ge_bits, pick, add, raise_to and kFused for it.
 // No include guard, for that reason; sampler_vectors.h says what each loop does.
 
 // Vectors go by reference: by value, their calling convention depends on the instruction set.
@@ -11,10 +11,6 @@ CONSTRAIN_INLINE void store(float* to, const Floats& value) {
 // Bit l: token 16 * row + l is allowed.
 CONSTRAIN_INLINE std::uint32_t row_bits(const std::uint32_t* words, std::size_t row) {
     return (words[row / 2] >> (16 * (row % 2))) & 0xFFFFU;
-}
-
-CONSTRAIN_INLINE void raise_to(Floats& top, const Floats& value) {
-    top = value > top ? value : top;
 }
 
 // Folds lanes 8 apart, then 4, 2, 1: the same order on every processor.
@@ -79,38 +75,34 @@ ChunkMaxima maxima(const float* logits, const std::uint32_t* words, float* lane_
     const Floats lowest = Floats{} - kInfinity;
     Floats all = lowest;
     Floats allowed = lowest;
-    const Ints ones = Ints{} + 1;
-    Ints nan = {};
+    std::uint32_t numbers = 0xFFFFU;
     for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
         Floats x;
         Floats kept;
         load(x, logits + row * kLanes);
-        nan = x == x ? nan : ones;
+        numbers &= ge_bits(x, x);
         raise_to(all, x);
-        CONSTRAIN_PICK(kept, row_bits(words, row), x, lowest);
+        pick(kept, row_bits(words, row), x, lowest);
         raise_to(allowed, kept);
     }
     store(lane_max, allowed);
-    std::int32_t any = 0;
-    for (std::size_t i = 0; i < kLanes; ++i) {
-        any |= nan[i];
-    }
     std::int32_t n = 0;  // here, where the instruction set may have one for it
     for (std::size_t i = 0; i < kChunkWords; ++i) {
         n += __builtin_popcount(words[i]);
     }
-    return {top_of(all), top_of(allowed), any != 0, n};
+    return {top_of(all), top_of(allowed), (numbers & 0xFFFFU) != 0xFFFFU, n};
 }
 
-// Adds e^(x - max) to the sum it belongs to; x becomes it, where that is not 0.
-CONSTRAIN_INLINE void measure(Floats& x, std::uint32_t bits, float max, Floats& allowed,
+// Adds e^(x - max) to the sum it belongs to; x becomes it, where that is not 0: returns where.
+CONSTRAIN_INLINE std::uint32_t measure(Floats& x, std::uint32_t bits, float max, Floats& allowed,
                               Floats& forbidden) {
     const Floats lowest = Floats{} + kLowestExponent;
     x -= max;
-    const std::uint32_t counted = CONSTRAIN_GE_BITS(x, lowest);
+    const std::uint32_t counted = ge_bits(x, lowest);
     exponentiate(x);
-    CONSTRAIN_ADD(allowed, counted & bits, x);
-    CONSTRAIN_ADD(forbidden, counted & ~bits, x);
+    add(allowed, counted & bits, x);
+    add(forbidden, counted & ~bits, x);
+    return counted;
 }
 
 ChunkMass masses(const float* logits, const std::uint32_t* words, float max) {
@@ -121,63 +113,150 @@ ChunkMass masses(const float* logits, const std::uint32_t* words, float max) {
         load(x, logits + row * kLanes);
         measure(x, row_bits(words, row), max, allowed, forbidden);
     }
-    return {sum_of(allowed), sum_of(forbidden), 0};
+    return {sum_of(allowed), sum_of(forbidden), 0, 0, 0};
 }
 
-ChunkMass share(const float* logits, const std::uint32_t* words, const Weighing& how, float* out) {
-    const Floats zero = {};
-    const Floats least = Floats{} + least_weighed(how);
-    Floats allowed = {};
-    Floats forbidden = {};
-    Floats kept = {};
-    for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
-        Floats x;
-        Floats weight;
-        load(x, logits + row * kLanes);
-        std::uint32_t bits = row_bits(words, row);
-        std::uint32_t above = CONSTRAIN_GE_BITS(x, least);
-        measure(x, bits, how.max, allowed, forbidden);
-        CONSTRAIN_PICK(weight, bits & above, x, zero);
-        kept += weight;
-        store(out + row * kLanes, weight);
-    }
-    return {sum_of(allowed), sum_of(forbidden), sum_of(kept)};
+// The numbers of a pass, each in all lanes. Made once: parts that are written one by one cannot
+// be read as a whole without waiting.
+struct Numbers {
+    Floats least;
+    Floats max;
+    Floats scale;
+    Floats center;
+    Floats nearer;   // values or distances where the ring begins
+    Floats farther;  // and ends
+};
+
+// x = |x - center|; +inf for -inf.
+CONSTRAIN_INLINE void away(Floats& x, const Floats& center) {
+    x -= center;
+    x = reinterpret_cast<Floats>(reinterpret_cast<Bits>(x) & 0x7FFFFFFFU);
 }
 
-ChunkMass pair(const float* logits, const std::uint32_t* words, float max, const Weighing& how,
-               float* out) {
-    const Floats zero = {};
-    const Floats least = Floats{} + least_weighed(how);
-    Floats allowed = {};
-    Floats forbidden = {};
-    Floats kept = {};
-    for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
-        Floats x;
-        load(x, logits + row * kLanes);
-        const std::uint32_t bits = row_bits(words, row);
-        const std::uint32_t weighed = bits & CONSTRAIN_GE_BITS(x, least);
-        Floats weight = (x - how.max) * how.scale;
-        measure(x, bits, max, allowed, forbidden);
-        if (weighed != 0) {
-            exponentiate(weight);
-            CONSTRAIN_PICK(weight, weighed, weight, zero);
-            kept += weight;
-            store(out + row * kLanes, weight);
-        } else {
-            store(out + row * kLanes, zero);
+// What pass() reads and sums.
+struct Sums {
+    Floats allowed;
+    Floats forbidden;
+    Floats kept;
+    Floats moment;
+    Floats near;
+};
+
+// One row of pass(); returns its bits of the ring.
+CONSTRAIN_INLINE std::uint32_t pass_row(const float* logits, std::uint32_t allowed,
+                                        std::uint32_t weighed, float max, const Numbers& how,
+                                        Sums& sums, Exponentials source, Extra extra) {
+    Floats x;
+    load(x, logits);
+    Floats weight = x;
+    std::uint32_t bits = 0;
+    if (source == kWhole) {
+        bits = allowed & measure(weight, allowed, max, sums.allowed, sums.forbidden);
+    } else {
+        bits = weighed & ge_bits(x, how.least);
+        if (source != kAlone) {
+            measure(weight, allowed, max, sums.allowed, sums.forbidden);
         }
     }
-    return {sum_of(allowed), sum_of(forbidden), sum_of(kept)};
+    if (source == kAlone || source == kPaired) {
+        if (bits == 0) {
+            return 0;
+        }
+        weight = (x - how.max) * how.scale;
+        exponentiate(weight);
+    }
+    if (source != kWhole) {
+        add(sums.kept, bits, weight);
+    }
+    if (extra == kMoment || extra == kAround) {
+        Floats product = (x - how.max) * weight;
+        add(sums.moment, bits, product);
+    }
+    std::uint32_t near = 0;
+    std::uint32_t inside = 0;
+    if (extra == kBelow) {
+        near = bits & ge_bits(x, how.nearer);
+        inside = bits & ge_bits(x, how.farther);
+    } else if (extra == kAround) {
+        away(x, how.center);
+        near = bits & ~ge_bits(x, how.nearer);
+        inside = bits & ~ge_bits(x, how.farther);
+    } else {
+        return 0;
+    }
+    add(sums.near, near, weight);
+    return inside & ~near;
 }
+
+// The last two are constants wherever this is called.
+CONSTRAIN_INLINE ChunkMass pass(const float* logits, const std::uint32_t* words, float max,
+                                const std::uint32_t* weighed, const Weighing& given,
+                                std::uint32_t* ring, Exponentials source, Extra extra) {
+    const bool below = extra == kBelow;
+    const Numbers how{Floats{} + least_weighed(given),
+                     Floats{} + given.max,
+                     Floats{} + given.scale,
+                     Floats{} + given.center,
+                     Floats{} + (below ? given.inner : given.low),
+                     Floats{} + (below ? given.outer : given.high)};
+    Sums sums = {};
+    for (std::size_t word = 0; word < kChunkWords; ++word) {
+        const float* row = logits + word * 2 * kLanes;
+        const std::uint32_t low = pass_row(row, words[word] & 0xFFFFU, weighed[word] & 0xFFFFU, max,
+                                           how, sums, source, extra);
+        const std::uint32_t high = pass_row(row + kLanes, words[word] >> 16, weighed[word] >> 16,
+                                            max, how, sums, source, extra);
+        if (extra == kBelow || extra == kAround) {
+            ring[word] = (low & 0xFFFFU) | high << 16;
+        }
+    }
+    const float all = sum_of(sums.allowed);
+    return {all, sum_of(sums.forbidden), source == kWhole ? all : sum_of(sums.kept),
+            sum_of(sums.moment), sum_of(sums.near)};
+}
+
+#define CONSTRAIN_PASS(name, source, extra)                                                       \
+    ChunkMass name(const float* logits, const std::uint32_t* words, float max,                    \
+                   const std::uint32_t* weighed, const Weighing& how, std::uint32_t* ring) {      \
+        return pass(logits, words, max, weighed, how, ring, source, extra);                       \
+    }
+CONSTRAIN_PASS(alone, kAlone, kNothing)
+CONSTRAIN_PASS(alone_moment, kAlone, kMoment)
+CONSTRAIN_PASS(alone_below, kAlone, kBelow)
+CONSTRAIN_PASS(alone_around, kAlone, kAround)
+CONSTRAIN_PASS(whole, kWhole, kNothing)
+CONSTRAIN_PASS(whole_moment, kWhole, kMoment)
+CONSTRAIN_PASS(whole_below, kWhole, kBelow)
+CONSTRAIN_PASS(whole_around, kWhole, kAround)
+CONSTRAIN_PASS(shared, kShared, kNothing)
+CONSTRAIN_PASS(shared_moment, kShared, kMoment)
+CONSTRAIN_PASS(shared_below, kShared, kBelow)
+CONSTRAIN_PASS(shared_around, kShared, kAround)
+CONSTRAIN_PASS(paired, kPaired, kNothing)
+CONSTRAIN_PASS(paired_moment, kPaired, kMoment)
+CONSTRAIN_PASS(paired_below, kPaired, kBelow)
+CONSTRAIN_PASS(paired_around, kPaired, kAround)
+#undef CONSTRAIN_PASS
 
 void mask(const float* logits, const std::uint32_t* words, float* out) {
     const Floats lowest = Floats{} - kInfinity;
     for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
         Floats x;
         load(x, logits + row * kLanes);
-        CONSTRAIN_PICK(x, row_bits(words, row), x, lowest);
+        pick(x, row_bits(words, row), x, lowest);
         store(out + row * kLanes, x);
     }
+}
+
+void others(const float* logits, const std::uint32_t* words, std::size_t row, const float* lane_max,
+            float* out) {
+    const Floats lowest = Floats{} - kInfinity;
+    Floats x;
+    Floats top;
+    load(x, logits + row * kLanes);
+    load(top, lane_max);
+    pick(x, row_bits(words, row) & ~ge_bits(x, top), x, lowest);
+    store(out, x);
 }
 
 float weigh(const float* values, const Weighing& how, float* out) {
@@ -187,10 +266,10 @@ float weigh(const float* values, const Weighing& how, float* out) {
     for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
         Floats x;
         load(x, values + row * kLanes);
-        const std::uint32_t above = CONSTRAIN_GE_BITS(x, least);
+        const std::uint32_t above = ge_bits(x, least);
         x = (x - how.max) * how.scale;
         exponentiate(x);
-        CONSTRAIN_PICK(x, above, x, zero);
+        pick(x, above, x, zero);
         mass += x;
         store(out + row * kLanes, x);
     }
@@ -198,14 +277,14 @@ float weigh(const float* values, const Weighing& how, float* out) {
 }
 
 float kept(const float* values, const float* weights, float least) {
-    const Floats zero = {};
+    const Floats leasts = Floats{} + least;
     Floats mass = {};
     for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
         Floats value;
         Floats weight;
         load(value, values + row * kLanes);
         load(weight, weights + row * kLanes);
-        mass += value >= least ? weight : zero;
+        add(mass, ge_bits(value, leasts), weight);
     }
     return sum_of(mass);
 }
@@ -218,48 +297,17 @@ CONSTRAIN_INLINE void append(std::uint32_t bits, std::size_t base, std::int32_t*
     }
 }
 
-float band(const float* weights, float low, float high, std::int32_t* positions, std::size_t* n) {
+std::size_t band(const float* values, float low, float high, std::int32_t* positions) {
     const Floats lows = Floats{} + low;
     const Floats highs = Floats{} + high;
-    Floats mass = {};
     std::size_t found = 0;
     for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
         Floats x;
-        load(x, weights + row * kLanes);
-        const std::uint32_t above = CONSTRAIN_GE_BITS(x, highs);
-        const std::uint32_t inside = CONSTRAIN_GE_BITS(x, lows) & ~above;
-        CONSTRAIN_ADD(mass, above, x);
-        append(inside, row * kLanes, positions, found);
-    }
-    *n = found;
-    return sum_of(mass);
-}
-
-// x = |x - center|; +inf for -inf.
-CONSTRAIN_INLINE void away(Floats& x, float center) {
-    x -= center;
-    x = x < 0.0F ? -x : x;
-}
-
-float ring(const float* values, const float* weights, float center, float low, float high,
-           std::int32_t* positions, std::size_t* n) {
-    const Floats lows = Floats{} + low;
-    const Floats highs = Floats{} + high;
-    Floats mass = {};
-    std::size_t found = 0;
-    for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
-        Floats x;
-        Floats weight;
         load(x, values + row * kLanes);
-        load(weight, weights + row * kLanes);
-        away(x, center);
-        const std::uint32_t far = CONSTRAIN_GE_BITS(x, lows);
-        const std::uint32_t outside = CONSTRAIN_GE_BITS(x, highs);
-        CONSTRAIN_ADD(mass, ~far, weight);
-        append(far & ~outside, row * kLanes, positions, found);
+        const std::uint32_t above = ge_bits(x, highs);
+        append(ge_bits(x, lows) & ~above, row * kLanes, positions, found);
     }
-    *n = found;
-    return sum_of(mass);
+    return found;
 }
 
 // Keeps of a row's bits those in `bits`.
@@ -274,51 +322,54 @@ void within(const float* values, float low, float high, std::uint32_t* words) {
     for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
         Floats x;
         load(x, values + row * kLanes);
-        restrict_row(words, row, CONSTRAIN_GE_BITS(x, lows) & CONSTRAIN_GE_BITS(highs, x));
+        restrict_row(words, row, ge_bits(x, lows) & ge_bits(highs, x));
     }
 }
 
-void inside(const float* values, float center, float high, std::uint32_t* words) {
-    const Floats highs = Floats{} + high;
-    for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
+std::int32_t count(const float* logits, const std::uint32_t* words, float least) {
+    const Floats leasts = Floats{} + least;
+    std::int32_t n = 0;
+    for (std::size_t row = 0; row < kChunk / kLanes; row += 2) {
         Floats x;
-        load(x, values + row * kLanes);
-        away(x, center);
-        restrict_row(words, row, 0xFFFFU & ~CONSTRAIN_GE_BITS(x, highs));
+        load(x, logits + row * kLanes);
+        const std::uint32_t low = ge_bits(x, leasts) & 0xFFFFU;
+        load(x, logits + (row + 1) * kLanes);
+        const std::uint32_t high = ge_bits(x, leasts) << 16;
+        n += __builtin_popcount(words[row / 2] & (low | high));
     }
+    return n;
 }
 
-float moment(const float* values, const float* weights, float center) {
-    const Floats zero = {};
-    Floats sum = {};
-    for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
-        Floats x;
-        Floats weight;
-        load(x, values + row * kLanes);
-        load(weight, weights + row * kLanes);
-        x = (x - center) * weight;
-        sum += weight > 0.0F ? x : zero;
-    }
-    return sum_of(sum);
-}
-
-ChunkSpread spread(const float* values, float center) {
-    const Floats zero = {};
-    const Floats one = zero + 1.0F;
-    const Floats lowest = zero - kInfinity;
+ChunkSpread spread(const float* logits, const std::uint32_t* words, float least, float center) {
+    const Floats one = Floats{} + 1.0F;
+    const Floats leasts = Floats{} + least;
     Floats n = {};
     Floats sum = {};
     Floats squares = {};
     for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
         Floats x;
-        load(x, values + row * kLanes);
-        n += x > lowest ? one : zero;
-        x = x > lowest ? x - center : zero;
-        sum += x;
-        squares += x * x;
+        load(x, logits + row * kLanes);
+        const std::uint32_t bits = row_bits(words, row) & ge_bits(x, leasts);
+        x -= center;
+        add(n, bits, one);
+        add(sum, bits, x);
+        x *= x;
+        add(squares, bits, x);
     }
     return {sum_of(n), sum_of(sum), sum_of(squares)};
 }
 
-constexpr VectorLoops loops{maxima, masses, share, pair,   mask,   weigh, kept,
-                            band,   ring,   within, inside, moment, spread};
+constexpr VectorLoops loops{maxima,
+                            masses,
+                            {{alone, alone_moment, alone_below, alone_around},
+                             {whole, whole_moment, whole_below, whole_around},
+                             {shared, shared_moment, shared_below, shared_around},
+                             {paired, paired_moment, paired_below, paired_around}},
+                            mask,
+                            others,
+                            weigh,
+                            kept,
+                            band,
+                            within,
+                            count,
+                            spread};

@@ -40,16 +40,34 @@ struct ChunkMaxima {
 struct ChunkMass {
     float allowed = 0;    // sum of e^(x - max) over the allowed tokens
     float forbidden = 0;  // over the others
-    float kept = 0;       // sum of the weights written
+    float kept = 0;       // sum of the weights
+    float moment = 0;     // sum of weight * (x - how.max)
+    float near = 0;       // sum of the weights inside the ring
 };
 
 // How weights are made: e^((x - max) * scale) where x >= least, else 0. `max` is finite; where
-// the exponent is below kLowestExponent the weight is 0, and it is at most about 40.
+// the exponent is below kLowestExponent the weight is 0, and it is at most about 40. A ring has
+// the values at distances of [low, high) from `center`; or, where that is the greatest value,
+// those of [outer, inner).
 struct Weighing {
     float max = 0;
     float scale = 1;
     float least = 0;
+    float center = 0;
+    float low = 0;
+    float high = 0;
+    float inner = 0;
+    float outer = 0;
 };
+
+// Where the exponentials of a pass come from: the model's own sums are not asked for; they are
+// the weights, of all allowed tokens (how.max is their maximum, how.scale is 1) or of some; they
+// are others.
+enum Exponentials : std::size_t { kAlone, kWhole, kShared, kPaired, kSources };
+
+// What a pass finds beside `kept`: nothing; `moment`; `near`, what is nearer than a ring around
+// the greatest value, and the ring; `moment` and the same of any ring.
+enum Extra : std::size_t { kNothing, kMoment, kBelow, kAround, kExtras };
 
 struct ChunkSpread {
     double n = 0;
@@ -63,35 +81,31 @@ struct ChunkSpread {
 struct VectorLoops {
     // `lane_max` receives kLanes maxima of allowed logits: lane l covers the tokens l, l+16, …
     ChunkMaxima (*maxima)(const float* logits, const std::uint32_t* words, float* lane_max);
-    // ChunkMass but for `kept`; max is finite and at least every x.
+    // `allowed` and `forbidden` alone; max is finite and at least every x.
     ChunkMass (*masses)(const float* logits, const std::uint32_t* words, float max);
-    // All of ChunkMass with the same exponentials; how.scale is not looked at: it is 1.
-    ChunkMass (*share)(const float* logits, const std::uint32_t* words, const Weighing& how,
-                       float* out);
-    // The same where the weights need exponentials of their own.
-    ChunkMass (*pair)(const float* logits, const std::uint32_t* words, float max,
-                      const Weighing& how, float* out);
+    // The same, and weights of the tokens in `weighed`. `ring` receives a bit for each of them
+    // that is in the ring.
+    ChunkMass (*pass[kSources][kExtras])(const float* logits, const std::uint32_t* words,
+                                         float max, const std::uint32_t* weighed,
+                                         const Weighing& how, std::uint32_t* ring);
     // out = logit where allowed, else -inf.
     void (*mask)(const float* logits, const std::uint32_t* words, float* out);
-    // out = weights, and their sum.
+    // The same for one row of kLanes, less those that are their lane's maximum.
+    void (*others)(const float* logits, const std::uint32_t* words, std::size_t row,
+                   const float* lane_max, float* out);
+    // out = weights, and their sum; out may be values.
     float (*weigh)(const float* values, const Weighing& how, float* out);
     // Sum of the weights of values >= least.
     float (*kept)(const float* values, const float* weights, float least);
-    // Sum of weights >= high; positions of those in [low, high).
-    float (*band)(const float* weights, float low, float high, std::int32_t* positions,
-                  std::size_t* n);
-    // Sum of the weights of values nearer to `center` than `low`; positions of those whose
-    // distance is in [low, high).
-    float (*ring)(const float* values, const float* weights, float center, float low, float high,
-                  std::int32_t* positions, std::size_t* n);
+    // Positions of the values in [low, high).
+    std::size_t (*band)(const float* values, float low, float high, std::int32_t* positions);
     // Clears the bits of values outside [low, high].
     void (*within)(const float* values, float low, float high, std::uint32_t* words);
-    // The same for distances from `center` of `high` or more.
-    void (*inside)(const float* values, float center, float high, std::uint32_t* words);
-    // Sum of weight * (value - center), 0 where the weight is.
-    float (*moment)(const float* values, const float* weights, float center);
-    // Over the values that are not -inf.
-    ChunkSpread (*spread)(const float* values, float center);
+    // How many allowed logits are >= least.
+    std::int32_t (*count)(const float* logits, const std::uint32_t* words, float least);
+    // Over the allowed logits that are >= least.
+    ChunkSpread (*spread)(const float* logits, const std::uint32_t* words, float least,
+                          float center);
 };
 
 // The loops for this processor. Thread-safe.

@@ -1,4 +1,5 @@
-// Steps over too many tokens to list: each clears bits of a copy of the mask.
+// Steps over too many tokens to list: each raises a floor under the logits, or clears bits of a
+// copy of the mask.
 #include "sampler.h"
 
 #include <algorithm>
@@ -14,44 +15,55 @@ constexpr std::size_t kZipfTokens = 100;  // as in sampler_list.cpp: all that mi
 
 }  // namespace
 
-void TokenSampler::clear(std::int32_t token_id) {
-    own_[static_cast<std::size_t>(token_id) / 32] &= ~(1U << (token_id % 32));
+// Keeps working logits of `least` or more; of -inf none is kept anyway.
+void TokenSampler::raise_floor(double least) {
+    if (least > floor_) {
+        floor_ = static_cast<float>(std::min<double>(least, FLT_MAX));
+        weighed_ = false;
+    }
 }
 
-// Keeps working logits of `least` or more, and none of -inf.
-void TokenSampler::cut(float least) {
-    least = std::max(least, -FLT_MAX);
-    own_words();
+// n_left_ = tokens not below the floor.
+void TokenSampler::recount() {
+    n_left_ = 0;
     for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
-        std::uint32_t* words = &own_[chunk * kChunkWords];
-        if (chunk_max_[chunk] < least) {
-            std::fill_n(words, kChunkWords, 0U);
-        } else {
-            load(chunk);
-            vector_loops().within(values_.data(), least, kInfinity, words);
+        if (chunk_max_[chunk] >= floor_) {
+            n_left_ += vector_loops().count(chunk_values(chunk), chunk_plain(chunk), floor_);
         }
     }
-    rescan();
+    n_left_ += std::count_if(patches_.begin(), patches_.end(), [this](const Patch& patch) {
+        return patch.value >= floor_ && is_left(patch.token_id);
+    });
 }
 
-// Keeps what the ring does, which nearest() found last; the comparisons are those of
-// list_ring(), so that no token is on two sides.
+// Keeps what the ring does, which nearest() found last; chunk_mass_ stays right.
 void TokenSampler::keep_ring(const Ring& ring) {
-    const bool by_weight = ring.center == max_;
-    own_words();
-    for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
-        std::uint32_t* words = &own_[chunk * kChunkWords];
-        if (chunk_max_[chunk] == -kInfinity) {
-            std::fill_n(words, kChunkWords, 0U);
-        } else if (by_weight) {
-            vector_loops().within(&weights_[chunk * kChunk], light_, kInfinity, words);
-        } else {
-            load(chunk);
-            vector_loops().inside(values_.data(), static_cast<float>(ring.center), reach_, words);
+    const auto kept = [&](double value) { return std::abs(value - ring.center) <= ring.radius; };
+    const auto rounded = [](double value) {
+        return static_cast<float>(std::clamp<double>(value, -FLT_MAX, FLT_MAX));
+    };
+    float low = rounded(ring.center - ring.radius);
+    float high = rounded(ring.center + ring.radius);
+    low = kept(low) ? low : std::nextafter(low, kInfinity);
+    high = kept(high) ? high : std::nextafter(high, -kInfinity);
+    const std::vector<double> masses = chunk_mass_;
+    for (const Candidate& item : band_) {
+        if (-item.order == ring.radius && item.token_id > ring.last) {
+            strike(item.token_id);
         }
     }
-    std::for_each(dropped_.begin(), dropped_.end(), [this](std::int32_t id) { clear(id); });
-    rescan();
+    for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
+        if (chunk_max_[chunk] > high) {
+            own_words();
+            load(chunk);
+            vector_loops().within(values_.data(), -FLT_MAX, high, &own_[chunk * kChunkWords]);
+            renew(chunk);
+        }
+    }
+    max_ = *std::max_element(chunk_max_.begin(), chunk_max_.end());
+    floor_ = std::max(floor_, low);
+    how_.least = floor_;
+    chunk_mass_ = masses;
 }
 
 void TokenSampler::keep_sigma_wide() {
@@ -59,32 +71,29 @@ void TokenSampler::keep_sigma_wide() {
     const auto add = [&](float center) {
         all = {};
         for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
-            load(chunk);
-            const ChunkSpread part = vector_loops().spread(values_.data(), center);
-            all.n += part.n;
-            all.sum += part.sum;
-            all.squares += part.squares;
+            if (chunk_max_[chunk] >= floor_) {
+                const ChunkSpread part =
+                    vector_loops().spread(chunk_values(chunk), chunk_plain(chunk), floor_, center);
+                all.n += part.n;
+                all.sum += part.sum;
+                all.squares += part.squares;
+            }
+        }
+        for (const Patch& patch : patches_) {
+            if (patch.value >= floor_ && is_left(patch.token_id)) {
+                const double away = static_cast<double>(patch.value) - center;
+                all.n += 1;
+                all.sum += away;
+                all.squares += away * away;
+            }
         }
     };
     add(max_);
-    const double mean = max_ + all.sum / all.n;
-    add(static_cast<float>(mean));
+    add(static_cast<float>(max_ + all.sum / all.n));
     const double shift = all.sum / all.n;
     const double sigma = std::sqrt(std::max(0.0, all.squares / all.n - shift * shift));
     const double least = max_ - settings_.top_n_sigma * sigma;
-    cut(std::isfinite(least) ? static_cast<float>(std::max<double>(least, -FLT_MAX)) : -FLT_MAX);
-}
-
-// The mean of the weighed logits less how_.max, after weigh(), whose sum is `total`.
-double TokenSampler::mean_above(double total) {
-    double moment = 0;
-    for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
-        if (chunk_mass_[chunk] > 0) {
-            load(chunk);
-            moment += vector_loops().moment(values_.data(), &weights_[chunk * kChunk], how_.max);
-        }
-    }
-    return moment / total;
+    raise_floor(std::isfinite(least) ? least : -FLT_MAX);
 }
 
 // The logit that has this weight.
@@ -92,41 +101,32 @@ double TokenSampler::logit_of(double weight) const {
     return how_.max + heat_ * std::log(weight);
 }
 
-// What top-p or typical-p keeps; chunk_mass_ is then its mass. Surprise less entropy is (mean
-// logit - logit) / temperature: typical tokens are near the mean.
-TokenSampler::Ring TokenSampler::ring_of(Step step) {
-    const double total = weigh_measuring(-kInfinity);
-    if (step == Step::top_p) {
-        return nearest(max_, settings_.top_p, total);
-    }
-    return nearest(how_.max + mean_above(total), settings_.typical_p, total);
-}
-
 // Of the tokens with the threshold's probability or more, only the least probable one stays.
 void TokenSampler::keep_xtc_wide() {
-    const double least = logit_of(settings_.xtc_threshold * weigh_measuring(-kInfinity));
+    const double least = logit_of(settings_.xtc_threshold * weighed());
     if (least > max_) {
         return;
     }
     list_above(static_cast<float>(std::max<double>(least, -FLT_MAX)));
     const auto last = std::max_element(listed_.begin(), listed_.end(), before);
-    own_words();
     for (const Candidate& item : listed_) {
         if (before(item, *last)) {
-            clear(item.token_id);
+            strike(item.token_id);
         }
     }
-    rescan();
+    max_ = *std::max_element(chunk_max_.begin(), chunk_max_.end());
 }
 
 // Whether only the greatest logit is left.
 bool TokenSampler::heat_wide() {
+    weighed_ = false;
     if (settings_.dynamic_range == 0) {
         heat_ *= settings_.temperature;
     } else {
-        const double total = weigh_measuring(-kInfinity);
-        const double entropy = std::log(total) - mean_above(total) / heat_;
+        const double total = weigh(kMoment);
+        const double entropy = std::log(total) - moment_ / total / heat_;
         heat_ *= heated(entropy, static_cast<double>(n_left_));
+        weighed_ = false;
     }
     const bool greedy = heat_ == 0;
     heat_ = greedy ? 1 : heat_;
@@ -148,10 +148,10 @@ bool TokenSampler::step_wide(Step step, const Random& random, double mu) {
             break;
         case Step::top_p:
         case Step::typical_p:
-            keep_ring(ring_of(step));
+            keep_ring(nearest(step));
             break;
         case Step::min_p:
-            cut(floor_of(settings_.min_p));
+            raise_floor(floor_of(settings_.min_p));
             break;
         case Step::xtc:
             if (random.xtc < settings_.xtc_probability) {
@@ -166,11 +166,11 @@ bool TokenSampler::step_wide(Step step, const Random& random, double mu) {
             break;
         }
         case Step::mirostat_2: {
-            const double least = logit_of(std::exp2(-mu) * weigh_measuring(-kInfinity));
+            const double least = logit_of(std::exp2(-mu) * weighed());
             if (least > max_) {
                 k = 1;
             } else {
-                cut(static_cast<float>(std::max<double>(least, -FLT_MAX)));
+                raise_floor(least);
             }
             break;
         }
@@ -181,28 +181,37 @@ bool TokenSampler::step_wide(Step step, const Random& random, double mu) {
     return k > 0;
 }
 
-// The steps from `next` on, and the draw.
-std::int32_t TokenSampler::choose_wide(std::size_t next, const Random& random, double mu,
-                                       StepResult& result) {
+// Whether the tokens that are left had better be listed before this step.
+bool TokenSampler::is_few(Step next) {
+    const bool fixed = next == Step::temperature && settings_.dynamic_range == 0;
+    if (fixed || next == Step::min_p || next == Step::xtc) {
+        return false;
+    }
+    if (floor_ > -FLT_MAX) {
+        recount();
+    }
+    return n_left_ <= kFewLeft;
+}
+
+// All steps, and the draw.
+std::int32_t TokenSampler::choose_wide(const Random& random, double mu, StepResult& result) {
     const std::vector<Step>& steps = settings_.steps;
     if (needs_count_) {
-        cut(-kInfinity);
+        recount();
     }
-    for (; next < steps.size(); ++next) {
-        if (n_left_ <= kFewLeft) {
+    for (std::size_t next = 0; next < steps.size(); ++next) {
+        const Step step = steps[next];
+        if (is_few(step)) {
             list_above(-kInfinity);
             return finish_listed(next, random, mu, result);
         }
-        const Step step = steps[next];
         if (next + 1 == steps.size() && (step == Step::top_p || step == Step::typical_p)) {
-            return choose_weighed(ring_of(step), -kInfinity, random.draw, result);
-        }
-        if (step_wide(step, random, mu)) {
+            last_ring_ = nearest(step);
+        } else if (step_wide(step, random, mu)) {
             return finish_listed(next + 1, random, mu, result);
         }
     }
-    weigh_measuring(-kInfinity);
-    return choose_weighed({}, -kInfinity, random.draw, result);
+    return draw(random.draw, result);
 }
 
 }  // namespace constrain

@@ -1,0 +1,128 @@
+"""Steps over more tokens than are listed: misjudged nuclei, chains, many biases."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from constrain.kernel import _native
+from constrain.sampling import Sampler, Sampling, processors
+from constrain.sampling.sampler import Sample
+from constrain.vocabulary import Vocabulary
+from tests.sampling_reference import (
+    NO_IDS,
+    NO_VALUES,
+    Floats,
+    Step,
+    final_logits,
+    nudged,
+    pack,
+)
+
+N_VOCAB = 20_000
+VOCABULARY = Vocabulary([b"t%d" % i for i in range(N_VOCAB)], [])
+EVERYTHING = np.ones(N_VOCAB, bool)
+
+
+def check(step: Step, sampling: Sampling) -> None:
+    """The draws and their log-probabilities are those of the reference processors.
+
+    Where a limit hangs on rounding, those of the limits next to it will do: tens of thousands
+    of tokens nearly always have some that close.
+    """
+    logs = [
+        processors.log_softmax(final_logits(step, chosen))
+        for chosen in (sampling, nudged(sampling, 1), nudged(sampling, -1))
+    ]
+    sampler = Sampler(sampling, VOCABULARY)
+    words = pack(step.mask)
+    for i in range(3):
+        sample = sampler.sample(
+            step.logits, words, (step.bias_ids, step.bias_values), step.history
+        )
+        u = _native.uniform(sampler._key, i)
+        assert any(is_drawn(sample, u, one) for one in logs)
+
+
+def is_drawn(sample: Sample, u: float, logs: npt.NDArray[np.float64]) -> bool:
+    """Whether the number in [0, 1) draws the sample's token from these log-probabilities."""
+    sums = np.cumsum(np.exp(logs))
+    below = sums[sample.token_id - 1] if sample.token_id else 0.0
+    is_there = below - 1e-5 <= u <= sums[sample.token_id] + 1e-5
+    is_right = abs(sample.sampling_logprob - logs[sample.token_id]) < 2e-5
+    return bool(is_there and is_right)
+
+
+def plain(logits: Floats) -> Step:
+    return Step(logits.astype(np.float32), EVERYTHING, NO_IDS, NO_VALUES, NO_IDS)
+
+
+def misjudged(seed: int, *, seen: float, unseen: float) -> Floats:
+    """Logits whose sample (row 7 c mod 32 of 16 tokens of chunk c) is unlike the rest."""
+    ids = np.arange(N_VOCAB)
+    in_sample = ids % 512 // 16 == ids // 512 * 7 % 32
+    noise = np.random.default_rng(seed).standard_normal(N_VOCAB)
+    return (np.where(in_sample, seen, unseen) + noise).astype(np.float32)
+
+
+@pytest.mark.parametrize(("seen", "unseen"), [(-9, 0), (0, -9), (3, 0), (-40, 0), (0, -40)])
+@pytest.mark.parametrize("p", [0.03, 0.6, 0.95, 0.9999])
+@pytest.mark.parametrize("step", ["top_p", "typical_p"])
+def test_a_nucleus_is_right_where_the_sample_is_not(
+    step: str, p: float, seen: float, unseen: float
+) -> None:
+    logits = misjudged(1, seen=seen, unseen=unseen)
+    sampling = Sampling(seed=4, top_p=p) if step == "top_p" else Sampling(seed=4, typical_p=p)
+    check(plain(logits), sampling)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("p", [0.2, 0.9, 0.999])
+def test_what_follows_a_nucleus_sees_nothing_else(temperature: float, p: float) -> None:
+    logits = (np.random.default_rng(2).standard_normal(N_VOCAB) * 3).astype(np.float32)
+    order = ("temperature", "typical_p", "top_p", "xtc", "min_p")
+    settings = {
+        "typical_p": p,
+        "top_p": 0.93,
+        "xtc_threshold": 0.001,
+        "xtc_probability": 1.0,
+        "min_p": 1e-4,
+    }
+    for left_out in ((), ("typical_p",), ("top_p",), ("xtc_threshold", "xtc_probability")):
+        chosen = {name: value for name, value in settings.items() if name not in left_out}
+        sampling = Sampling(temperature=temperature, order=order, seed=5, **chosen)  # type: ignore[arg-type]  # by name
+        check(plain(logits), sampling)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(temperature=0.8, seed=6),
+        Sampling(temperature=0.8, top_p=0.9, seed=6),
+        Sampling(typical_p=0.9, seed=6),
+        Sampling(dynamic_temperature_range=0.5, seed=6),
+        Sampling(top_n_sigma=2.0, repeat_penalty=1.2, penalty_window=-1, seed=6),
+        Sampling(min_p=0.01, frequency_penalty=0.1, penalty_window=-1, seed=6),
+        Sampling(mirostat=2, presence_penalty=0.3, penalty_window=-1, seed=6),
+    ],
+)
+def test_thousands_of_biases_and_a_long_history(sampling: Sampling) -> None:
+    rng = np.random.default_rng(3)
+    logits = (rng.standard_normal(N_VOCAB) * 3).astype(np.float32)
+    ids = rng.integers(0, N_VOCAB, 3000).astype(np.int32)  # not in order, some twice
+    values = (rng.integers(-40, 40, 3000) / 8).astype(np.float32)
+    best = np.argsort(-logits)[:200].astype(np.int32)  # their groups' maxima change
+    history = np.concatenate([best, rng.integers(0, 900, 800).astype(np.int32)])
+    mask = rng.random(N_VOCAB) < 0.7
+    values[ids == best[0]] = -np.inf
+    check(Step(logits, mask, ids, values, history), sampling)
+
+
+def test_equal_logits_are_kept_by_lower_id() -> None:
+    # 20 000 equal logits: top-p 0.25 keeps the first 5 000, each with probability 1 / 5000.
+    sampler = Sampler(Sampling(top_p=0.25, seed=7), VOCABULARY)
+    for i in range(20):
+        sample = sampler.sample(np.zeros(N_VOCAB, np.float32), pack(EVERYTHING))
+        assert sample.token_id == int(_native.uniform(sampler._key, i) * 5000)
+        assert sample.sampling_logprob == pytest.approx(-np.log(5000), abs=1e-6)
