@@ -33,6 +33,18 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "additionalProperties": {"type": "boolean"},
         "minProperties": 2,
     },
+    "declared and a few": {  # the key at hand may be one that the completion would have
+        "type": "object",
+        "properties": {"": {"type": "array", "minItems": 1}, "é": True},
+        "patternProperties": {"^a": {"type": "null"}},
+        "additionalProperties": False,
+        "minProperties": 4,
+    },
+    "required beside others": {
+        "type": "object",
+        "properties": {"ab": STRING, "b": {"type": "object", "required": ["a"]}},
+        "required": ["ab", "b", "c"],
+    },
     "names run out": {"propertyNames": {"enum": ["a", "ab", "é", "\n"]}, "minProperties": 3},
     "unique strings": {**UNIQUE, "items": STRING, "minItems": 3},
     "unique numbers": {**UNIQUE, "items": {"type": "number"}, "minItems": 4},
@@ -58,6 +70,7 @@ TOKENS = with_end(
         *(b"aba", b'a":1,"', b"\\u00", b"61", b"1,2", b"12", b"null", b'"a"]', "é".encode()),
     )
 )
+WRITTEN = {*(bytes([b]) for b in b'{}[]":, ab01\\u6'), b'":', b'","', b'{"', b'a":', b'a":1,"'}
 FORMS: tuple[dict[str, Any], ...] = (
     {"whitespace": "compact"},
     {"whitespace": "spaced", "escapes": "any", "property_order": "any"},
@@ -94,6 +107,35 @@ def test_a_mask_holds_exactly_the_tokens_that_fit_one_by_one(
             if not plain:
                 break
             matcher.accept(chance.choice(plain))
+
+
+def fewest_pieces(text: bytes) -> int:
+    """Tokens that a text can be cut into at least: dynamic programming over its beginnings."""
+    tokens = set(TOKENS[:-1])
+    fewest = [0]
+    for end in range(1, len(text) + 1):
+        starts = (i for i in range(end) if text[i:end] in tokens)
+        fewest.append(1 + min(fewest[i] for i in starts))
+    return fewest[-1]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["compact", "any escape"])
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_min_tokens_are_those_of_the_shortest_completion(
+    name: str, form: dict[str, Any]
+) -> None:
+    """Whatever was read before it, and whatever was found for other texts."""
+    grammar = constrain.json_schema(SCHEMAS[name], **form)
+    compiled = constrain.compile(grammar, vocabulary_of(TOKENS))
+    plain = [t for t, data in enumerate(TOKENS) if data in WRITTEN]
+    for seed in range(40):
+        chance, matcher = random.Random(seed), compiled.matcher()
+        for _ in range(12):
+            assert matcher.min_tokens == fewest_pieces(matcher.shortest_completion()), seed
+            allowed = [t for t in plain if matcher.mask()[t]]
+            if not allowed:
+                break
+            matcher.accept(chance.choice(allowed))
 
 
 def test_an_escape_that_has_begun_is_ended_the_shortest_way() -> None:
@@ -146,6 +188,26 @@ def test_groups_of_tokens_are_settled_at_once(
     took = time.perf_counter() - started
     assert len(found) > len(MANY) * 0.9
     assert took < 1.0
+
+
+def test_names_of_other_keys_do_not_lengthen_the_way_to_the_end() -> None:
+    """After each other key the same members are needed: 20 s where each was a state apart."""
+    inner = {f"inner_property_{i}": STRING for i in range(12)}
+    needed = {"type": "object", "properties": inner, "required": list(inner)}
+    outer = {f"outer_property_{i}": needed for i in range(12)}
+    schema = {"type": "object", "properties": outer, "required": list(outer)}
+    grammar = constrain.json_schema(schema, property_order="any")
+    keys = tuple(bytes(t) + b'":' for t in itertools.product(LETTERS[:15], repeat=2))
+    tokens = with_end((*TOKENS[:-1], *keys))
+    matcher = constrain.compile(grammar, vocabulary_of(tokens)).matcher()
+    matcher.accept_bytes(b'{"')
+    started = time.process_time()
+    longer = within(matcher, len(tokens), matcher.min_tokens + 4)
+    shortest = within(matcher, len(tokens), matcher.min_tokens - 1)
+    took = time.process_time() - started
+    assert {tokens[t] for t in longer}.issuperset(keys)
+    assert [tokens[t] for t in shortest] == [b"o"]  # no other key is as near to the end
+    assert took < 2.5
 
 
 def test_a_fresh_key_is_not_searched_through_all_escapes() -> None:

@@ -100,6 +100,7 @@ class Compiled {
                                            uint64_t* mask);
   ConfigId without_text(ConfigId config);
   Onward onward(ConfigId config);
+  bool leads_on(const Threads& best, uint32_t left, uint8_t byte, Onward& found);
   uint32_t fewest_tokens(ConfigId config);
   uint32_t search_tokens(ConfigId config);
   void compact();
@@ -113,11 +114,19 @@ class Compiled {
     std::vector<uint64_t> apart = {};
     bool is_tracked = false;     // are items of unique arrays being read?
   };
-  enum class Verdict { kFits, kExceeds, kOpen };
+  // kOpen, kUnlike: it depends on what was read of items, of keys.
+  enum class Verdict { kFits, kExceeds, kOpen, kUnlike };
   bool step_token(const Threads& from, uint32_t token, Threads& to);
   ConfigId unlike_after(const Budget& work, uint32_t token, uint32_t n_bytes);
   void settle_unlike(Budget& work, std::vector<uint64_t>& group);
   bool reads_unlike(const Threads& at) const;
+  bool meets_unlike(ConfigId start);
+  // --- new keys after which others are needed (within_names.cpp)
+  using Names = std::vector<std::string>;
+  ConfigId with_unlike_names(ConfigId config);
+  Names names_ahead(ConfigId start);
+  bool may_become(ConfigId config, const Names& names) const;
+  void settle_names(Budget& work, uint32_t token, std::vector<uint64_t>& group);
   Verdict verdict_closed(const Budget& work, uint32_t token, size_t end);
   void settle_closed(Budget& work);
   void settle_groups(Budget& work);

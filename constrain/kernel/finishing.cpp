@@ -17,27 +17,39 @@ Onward Compiled::onward(ConfigId config) {
   const Threads at = threads(config);
   const uint32_t left = machine_->potential(at);
   Threads best;
-  ByteSet bytes;
+  ByteSet likely, bytes;
   for (const Thread& t : at) {
     if (machine_->potential(t) > left) continue;
     best.push_back(t);
+    likely = likely | machine_->likely_bytes(t, left);
+  }
+  Onward found;
+  for (unsigned b = 0; b < 256; ++b)
+    if (likely.has(static_cast<uint8_t>(b)) && leads_on(best, left, static_cast<uint8_t>(b), found))
+      return arena_->onward[config] = found;
+  for (const Thread& t : best) {
     // Too many do no harm; those of a key take longer to find than to try.
     const Thread plain = machine_->untracked(t);
     const bool is_key = plain.lexeme != kFinished && plain.lexeme & kKeyBit;
     bytes = bytes | (is_key ? engine->pool.alphabet() : machine_->first_bytes(plain));
   }
-  for (unsigned b = 0; b < 256; ++b) {
-    const auto byte = static_cast<uint8_t>(b);
-    if (!bytes.has(byte)) continue;
-    Threads next;
-    machine_->step(best, byte, next);
-    const auto is_near = [&](const Thread& t) {  // if items might repeat
-      return machine_->potential(machine_->untracked(t)) < left;
-    };
-    if (std::any_of(next.begin(), next.end(), is_near) && machine_->potential(next) < left)
-      return arena_->onward[config] = {byte, arena_->config(next)};
-  }
+  for (unsigned b = 0; b < 256; ++b)
+    if (bytes.has(static_cast<uint8_t>(b)) && leads_on(best, left, static_cast<uint8_t>(b), found))
+      return arena_->onward[config] = found;
   throw BadGrammar("internal: no byte shortens the completion");
+}
+
+// Does the byte leave fewer than `left` bytes?
+bool Compiled::leads_on(const Threads& best, uint32_t left, uint8_t byte, Onward& found) {
+  Threads next;
+  machine_->step(best, byte, next);
+  const auto is_near = [&](const Thread& t) {  // if items might repeat
+    return machine_->potential(machine_->untracked(t)) < left;
+  };
+  if (std::none_of(next.begin(), next.end(), is_near) || machine_->potential(next) >= left)
+    return false;
+  found = {byte, arena_->config(next)};
+  return true;
 }
 
 std::string Compiled::shortest_completion(ConfigId config) {
@@ -79,24 +91,22 @@ uint32_t Compiled::fewest_tokens(ConfigId start) {
   return needed.at(start);
 }
 
-// The same but for texts that what is still needed does not depend on: of other keys that are
-// unlike every declared or used one, and of unique items that are unlike every other.
+// The same but for texts that what is still needed does not depend on: of other keys, and of
+// unique items that are unlike every other.
 ConfigId Compiled::without_text(ConfigId config) {
   Threads at = threads(config);
   bool changed = false;
   for (Thread& t : at) {
+    const Thread before = t;
     if (machine_->is_settled_item(t)) {
       Threads one;
       one.push_back(t);
       t = machine_->forgotten(one)[0];
-      changed = true;
     }
-    if (t.lexeme == kFinished || !(t.lexeme & kKeyBit)) continue;
-    Key key = arena_->keys[t.lexeme & ~kKeyBit];
-    if (key.name != kNone || key.used != kNone || key.prefix == 0) continue;
-    key.prefix = arena_->prefixes.intern({0, 'x'});
-    t.lexeme = kKeyBit | arena_->keys.intern(key);
-    changed = true;
+    t = machine_->with_any_name(t);
+    // Else a token that holds a whole member might be the only way on.
+    if (engine->complete) t = machine_->without_names(t);
+    changed |= !(t == before);
   }
   return changed ? arena_->config(at) : config;
 }
@@ -105,7 +115,11 @@ uint32_t Compiled::tokens_needed(ConfigId config) {
   config = without_text(config);
   const auto known = arena_->needed.find(config);
   if (known != arena_->needed.end()) return known->second;
-  if (engine->complete) return fewest_tokens(config);
+  if (engine->complete) {
+    const ConfigId unlike = with_unlike_names(config);
+    if (unlike == config || may_become(config, names_ahead(unlike))) return fewest_tokens(config);
+    return arena_->needed[config] = fewest_tokens(unlike);
+  }
   const uint32_t n_tokens = search_tokens(config);
   return arena_->needed[config] = n_tokens;
 }

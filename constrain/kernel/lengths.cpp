@@ -197,6 +197,34 @@ uint32_t Machine::potential(const Threads& threads) {
   return least;
 }
 
+// Bytes after which a thread probably needs fewer bytes than `left`, found without taking them:
+// those of a lexeme that bring one of its ends nearer, and those of declared names.
+ByteSet Machine::likely_bytes(const Thread& thread, uint32_t left) {
+  ByteSet set;
+  if (thread.lexeme == kFinished || is_tracked(thread.lexeme)) return set;
+  if (thread.lexeme & kKeyBit) {
+    const Key key = arena_.keys[thread.lexeme & ~kKeyBit];
+    if (key.name == kNone || key.escape != kNoEscape) return set;
+    const NameTree& names = program_.objects[key.object].names;
+    const NameTree::Node& node = names.nodes[key.name];
+    for (uint32_t c = 0; c < node.n_children; ++c) set.add(names.nodes[node.first_child + c].byte);
+    if (node.terminal) set.add('"');
+    return set;
+  }
+  const uint32_t n_tags = pool_.facts(thread.lexeme).tagged ? kTagQuote + 1 : 1;
+  for (uint32_t tag = 0; tag < n_tags; ++tag) {
+    const uint32_t length = pool_.min_length(thread.lexeme, tag);
+    if (length == kInfinite || add_length(length, tag_cost(thread.cell, tag)) > left) continue;
+    const ByteSet bytes = pool_.first_bytes(thread.lexeme);
+    for (unsigned b = 0; b < 256; ++b) {
+      const auto byte = static_cast<uint8_t>(b);
+      if (bytes.has(byte) && pool_.min_length(pool_.next(thread.lexeme, byte), tag) < length)
+        set.add(byte);
+    }
+  }
+  return set;
+}
+
 ByteSet Machine::key_first_bytes(const Key& key, CellId id) {
   ByteSet set;
   const Cell cell = arena_.cells[id];

@@ -85,6 +85,13 @@ class Machine {
   uint32_t potential(const Threads& threads);
   ByteSet first_bytes(const Thread& thread);
   ByteSet key_first_bytes(const Key& key, CellId cell);
+  ByteSet likely_bytes(const Thread& thread, uint32_t left);
+  // Without texts that the shortest completion does not depend on (key_names.cpp).
+  Thread without_names(const Thread& thread);
+  Thread with_any_name(const Thread& thread);
+  bool is_in_new_key(const Thread& thread) const;
+  Thread with_unlike_name(const Thread& thread, uint32_t n_bytes);
+  Thread with_used(const Thread& thread, const std::vector<std::string>& names);
 
   Program& program() { return program_; }
   Arena& arena() { return arena_; }
@@ -193,6 +200,10 @@ class Machine {
   uint32_t nearest_fresh(std::vector<Beginning> starts, const ObjectSpec& spec,
                          uint32_t known) const;
   Key new_key(const Cell& cell) const;
+  bool needs_no_other_key(const Cell& cell, uint32_t n_more) const;
+  Thread with_name(const Thread& thread, uint32_t n_bytes);
+  CellId without_names_below(CellId id);
+  uint32_t nameless(const Cell& cell);
   void advance_name(Key& key, const ObjectSpec& spec, uint8_t byte) const;
 
   Program& program_;

@@ -132,7 +132,9 @@ Compiled::Verdict Compiled::verdict(const Budget& work, uint32_t token) {
   // The shortest completion is the same for all but where later items must be unlike this one.
   const auto is_settled = [&](const Thread& t) { return machine_->is_settled_item(t); };
   if (work.is_tracked && !std::all_of(at.begin(), at.end(), is_settled)) return Verdict::kOpen;
-  return tokens_needed(arena_->config(at)) <= work.n_tokens ? Verdict::kFits : Verdict::kExceeds;
+  const ConfigId after = without_text(arena_->config(at));
+  if (with_unlike_names(after) != after) return Verdict::kUnlike;
+  return tokens_needed(after) <= work.n_tokens ? Verdict::kFits : Verdict::kExceeds;
 }
 
 void Compiled::settle_groups(Budget& work) {
@@ -152,8 +154,9 @@ void Compiled::settle_groups(Budget& work) {
     }
     if (first == kNone) continue;
     const Verdict found = verdict(work, first);
-    if (found == Verdict::kOpen) {
-      settle_unlike(work, group);
+    if (found == Verdict::kOpen || found == Verdict::kUnlike) {
+      if (found == Verdict::kOpen) settle_unlike(work, group);
+      else if (!work.is_tracked) settle_names(work, first, group);
       continue;
     }
     for (uint32_t w = 0; w < n_words; ++w) {

@@ -19,6 +19,21 @@ bool Compiled::reads_unlike(const Threads& at) const {
   });
 }
 
+// Does the shortest completion come to such a key or item?
+bool Compiled::meets_unlike(ConfigId start) {
+  auto& known = arena_->meets_unlike;
+  std::vector<ConfigId> path;
+  bool found = false;
+  for (ConfigId at = start; !found && potential(at) > 0; at = onward(at).config) {
+    const auto before = known.find(at);
+    found = before != known.end() ? before->second : reads_unlike(threads(at));
+    path.push_back(at);
+    if (before != known.end()) break;
+  }
+  for (const ConfigId at : path) known[at] = found;
+  return found;
+}
+
 // Of a token whose lexeme ends before byte `end`, and of all that go on like it.
 Compiled::Verdict Compiled::verdict_closed(const Budget& work, uint32_t token, size_t end) {
   const std::string& text = engine->tables.token(token);
@@ -32,9 +47,8 @@ Compiled::Verdict Compiled::verdict_closed(const Budget& work, uint32_t token, s
   const uint32_t n_bytes = machine_->potential(at);
   if (n_bytes <= work.n_tokens) return Verdict::kFits;
   if (n_bytes > uint64_t{work.n_tokens} * engine->longest_token) return Verdict::kExceeds;
-  const ConfigId start = arena_->config(at);
-  for (ConfigId on = start; potential(on) > 0; on = onward(on).config)
-    if (reads_unlike(threads(on))) return Verdict::kOpen;
+  const ConfigId start = without_text(arena_->config(at));
+  if (meets_unlike(start)) return Verdict::kOpen;
   return tokens_needed(start) <= work.n_tokens ? Verdict::kFits : Verdict::kExceeds;
 }
 
