@@ -258,7 +258,7 @@ def test_the_real_model_classifies_and_is_calibrated(name: str, tmp_path: Path) 
     done = command("calibrate", data, *options, "--folds", "2", "--output", fit)
     assert done.returncode == 0, done.stderr
     assert "before: 8 examples, labels good, bad" in done.stdout
-    assert done.stderr.splitlines()[-1] == "constrain: 8 of 8 examples"
+    assert done.stderr.splitlines()[-2] == "constrain: 8 of 8 examples"
     words = [*LABELS, *options, "--calibration", fit, "--json", "--quiet", "It is great"]
     used = command("classify", *words)
     assert (used.returncode, used.stderr) == (0, "")

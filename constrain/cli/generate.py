@@ -14,6 +14,7 @@ from constrain.cli.distribution_arguments import account_of, distribution_of, no
 from constrain.cli.inputs import (
     STANDARD_INPUT,
     UsageError,
+    check_writable,
     grammar_of,
     read_text,
     without_final_newline,
@@ -52,7 +53,7 @@ def run(options: Namespace) -> int:
             "--stream prints text as it comes, --json one object at the end: choose one"
         )
     if options.report is not None:
-        _check_writable(options.report)
+        check_writable("--report", options.report)
     grammar = grammar_of(options, shape_of(options))
     sampling = sampling_of(options)
     distribution = distribution_of(options)
@@ -116,14 +117,6 @@ def _print(result: Result, grammar: Grammar, options: Namespace) -> None:
         Path(options.report).write_text(page, encoding="utf-8")
         if not options.quiet:
             report(f"wrote {options.report}")
-
-
-def _check_writable(path: str) -> None:
-    """Find out before a model is loaded that a report could not be written."""
-    if Path(path).is_dir():
-        raise UsageError(f"--report {path}: is a folder; name a file")
-    if not Path(path).absolute().parent.is_dir():
-        raise UsageError(f"--report {path}: there is no such folder")
 
 
 def fields_table(fields: Iterable[Field]) -> str:
