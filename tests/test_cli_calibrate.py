@@ -8,7 +8,7 @@ import json
 import math
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -75,6 +75,23 @@ def test_calibrate_prints_tables_and_writes_fit_and_picture(
     assert errors[1] == "constrain: 2 of 20 examples"
     assert errors[-3] == "constrain: 20 of 20 examples"
     assert errors[-2:] == [f"constrain: wrote {fit}", f"constrain: wrote {picture}"]
+
+
+def test_folds_and_seed_decide_what_is_held_out(
+    data: str, monkeypatch: pytest.MonkeyPatch, model: ScriptedModel
+) -> None:
+    asked: list[tuple[object, ...]] = []
+    held_out = calibration.held_out
+
+    def noted(*given: Any, n_folds: int, seed: int) -> object:
+        asked.append((given[0], n_folds, seed))
+        return held_out(*given, n_folds=n_folds, seed=seed)
+
+    monkeypatch.setattr(calibration, "held_out", noted)
+    assert main(["calibrate", data, "--folds", "3", "--seed", "7"]) == 0
+    # once before the model is loaded, once for the figures
+    assert asked == [("temperature", 3, 7)] * 2
+    assert len(model.asked) == 20
 
 
 def test_a_terminal_sees_a_bar(

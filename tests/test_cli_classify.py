@@ -216,6 +216,14 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "question, fit": ([*CLASSIFY, "--question", "{label}", "--calibration", "f", "x"], "one"),
     "no fit": ([*CLASSIFY, "--calibration", "absent.json", "x"], "absent.json: No such file"),
     "no data": (["calibrate", "absent.jsonl"], "absent.jsonl: No such file"),
+    "same answers": (
+        ["classify", "x", "--label", "a", "--question", "{label}?", "--answers", "Yes", "Yes"],
+        "--answers ['Yes', 'Yes']: expected two different texts",
+    ),
+    "no answer": (
+        ["classify", "x", "--label", "a", "--question", "{label}?", "--answers", "", "No"],
+        "--answers ['', 'No']: expected two different texts",
+    ),
     "folder": (["calibrate", "DATA", "--output", "no/fit.json"], "there is no folder no"),
     "picture": (["calibrate", "DATA", "--plot", "fit.txt"], "expected a name in"),
     "folds": (["calibrate", "DATA", "--folds", "11"], "11 folds need as many"),

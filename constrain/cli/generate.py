@@ -114,9 +114,17 @@ def _print(result: Result, grammar: Grammar, options: Namespace) -> None:
         report(note_of(result.faithful))
     if options.report is not None:
         page = result.html_report("constrain generate")
-        Path(options.report).write_text(page, encoding="utf-8")
+        _write(page, options.report)
         if not options.quiet:
             report(f"wrote {options.report}")
+
+
+def _write(page: str, path: str) -> None:
+    """Write a file; an error names it, which that of a full disk does not by itself."""
+    try:
+        Path(path).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def fields_table(fields: Iterable[Field]) -> str:
