@@ -285,6 +285,7 @@ def test_labels_are_checked_when_a_fit_is_applied() -> None:
 NO_TEXTS: Any = (1, 2)  # what a type checker would refuse
 ONE_TEXT: Any = "ab"
 NO_TEXT: Any = {"n": 5}
+WORD: Any = "2"
 
 
 @pytest.mark.parametrize(
@@ -311,6 +312,8 @@ NO_TEXT: Any = {"n": 5}
             "different texts",
         ),
         (lambda: Temperature(temperature=1, made_with=NO_TEXT), "only texts"),
+        (lambda: Temperature(temperature=WORD), "temperature is '2'"),
+        (lambda: Platt(slopes=(1, WORD), intercepts=(0, 0), labels=("a", "b")), "slopes are"),
     ],
 )
 def test_wrong_parameters_are_refused(make: Any, message: str) -> None:
@@ -319,6 +322,23 @@ def test_wrong_parameters_are_refused(make: Any, message: str) -> None:
 
 
 ROWS = [[0.6, 0.4], [0.3, 0.7], [0.5, 0.5]]
+OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"n_folds": "2"}, "n_folds is '2'; expected an int"),
+    ({"n_folds": 2.0}, "n_folds is 2.0; expected an int"),
+    ({"seed": -1}, "seed is -1; expected an int, at least 0"),
+    ({"seed": "x"}, "seed is 'x'"),
+    ({"method": ["platt"]}, "method is"),
+    ({"labels": None}, "labels are None; expected different texts"),
+    ({"labels": 5}, "labels are 5"),
+]
+
+
+def fold(**changed: Any) -> object:
+    """Two folds of two examples of each label, with some arguments changed."""
+    given = {"method": "temperature", "labels": ("a", "b"), "n_folds": 2, **changed}
+    rows = [[0.6, 0.4], [0.3, 0.7]] * 2
+    method, labels = given.pop("method"), given.pop("labels")
+    return calibration.held_out(method, rows, [0, 1, 0, 1], labels, **given)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +362,7 @@ ROWS = [[0.6, 0.4], [0.3, 0.7], [0.5, 0.5]]
             lambda: calibration.held_out("temperature", ROWS, [0, 1, 1], ("a", "b"), n_folds=1),
             "at least 2",
         ),
+        *((lambda options=options: fold(**options), message) for options, message in OPTIONS),
     ],
 )
 def test_wrong_data_is_refused(call: Any, message: str) -> None:

@@ -179,8 +179,14 @@ def test_wrong_confidences_are_refused(confidence: Any, correct: Any, message: s
         reliability_table(confidence, correct)
 
 
-@pytest.mark.parametrize(("n_bins", "binning"), [(0, "width"), (5, "height")])
-def test_wrong_bins_are_refused(n_bins: int, binning: Any) -> None:
+@pytest.mark.parametrize(
+    ("n_bins", "binning"),
+    [
+        *((0, "width"), (2.5, "width"), ("5", "mass"), (True, "width"), (10**9, "width")),
+        *((5, "height"), (5, ["width"])),
+    ],
+)
+def test_wrong_bins_are_refused(n_bins: Any, binning: Any) -> None:
     with pytest.raises(CalibrationError, match="bin"):
         reliability_table([0.5], [True], n_bins=n_bins, binning=binning)
 

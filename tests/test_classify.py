@@ -26,7 +26,7 @@ from constrain.driver.forced import CanonicalTokenizer
 from constrain.driver.judging import Judging
 from constrain.driver.labels import labels_of
 from constrain.driver.scoring import Scorer
-from constrain.errors import CalibrationError, DecodeError, GrammarError, LimitError
+from constrain.errors import ArgumentError, CalibrationError, DecodeError, LimitError
 from tests.branching_toy import BranchingToy
 from tests.toy_model import END, TOKENS, tokenize
 
@@ -280,8 +280,9 @@ def test_a_named_literal_is_one_too() -> None:
     ],
 )
 def test_wrong_labels_are_refused(source: object, message: str) -> None:
-    with pytest.raises(GrammarError, match=message):
+    with pytest.raises(ArgumentError, match=message) as caught:
         labels_of(source)
+    assert caught.value.name == "labels"
 
 
 @pytest.mark.parametrize(
@@ -290,12 +291,18 @@ def test_wrong_labels_are_refused(source: object, message: str) -> None:
         ({"normalize": "word"}, "normalize"),
         ({"threshold": 1.5}, "threshold"),
         ({"threshold": math.nan}, "threshold"),
+        ({"threshold": "0.5"}, "threshold is '0.5'; expected a number from 0 to 1"),
+        ({"threshold": None}, "threshold"),
+        ({"normalize": ["none"]}, "normalize"),
+        ({"end": "no"}, "end is 'no'; expected True or False"),
         ({"calibration": {"temperature": 2}}, "calibration"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(GrammarError, match=message):
+    with pytest.raises(ArgumentError, match=message) as caught:
         Judgement(**options)
+    ((name, value),) = options.items()
+    assert (caught.value.name, caught.value.value) == (name, pytest.approx(value, nan_ok=True))
 
 
 def test_many_prompts_share_what_they_begin_with() -> None:
@@ -368,13 +375,13 @@ def test_the_tokens_of_a_classification_are_those_it_needs(end: bool) -> None:
     ("answers", "message"),
     [
         (("true", "false", "na"), "two texts, for yes and for no"),
-        (("true",), "at least 2"),
+        (("true",), "two texts, for yes and for no"),
         ({"true", "false"}, "no order"),
     ],
 )
 def test_a_question_has_two_answers(answers: Any, message: str) -> None:
     judge = ToyJudge()
-    with pytest.raises(GrammarError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         judge.classify_each("the", ["name"], question="{label}", answers=answers)
     assert not judge.model.decoded
     found = judge.classify_each("the", ["name"], question="{label}", answers=("true", "false"))
@@ -389,7 +396,8 @@ def test_questions_follow_the_text_or_the_last_message() -> None:
         chat[0],
         {"role": "user", "content": "T. peace?"},
     ]
-    with pytest.raises(GrammarError, match="label"):
-        questions("T.", "what?", texts)
+    for wrong in ("what?", 3):
+        with pytest.raises(ArgumentError, match=r"question is .* a text with '{label}' in it"):
+            questions("T.", wrong, texts)  # type: ignore[arg-type]  # a user's mistake
     with pytest.raises(DecodeError, match="last message"):
         questions([], " {label}?", texts)

@@ -10,7 +10,7 @@ import pytest
 
 from constrain.calibration import Temperature
 from constrain.driver.model import Model, load
-from constrain.errors import DecodeError, GrammarError, LimitError
+from constrain.errors import ArgumentError, DecodeError, LimitError
 from constrain.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def test_each_label_is_judged_on_its_own(model: Model) -> None:
 
 
 def test_wrong_input_leaves_the_model_usable(model: Model) -> None:
-    with pytest.raises(GrammarError, match="at least 2"):
+    with pytest.raises(ArgumentError, match="at least 2"):
         model.classify(PROMPT, ["good"])
     with pytest.raises(LimitError, match="n_ctx"):
         model.score(PROMPT, [" word" * 250])

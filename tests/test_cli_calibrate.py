@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -72,7 +73,25 @@ def test_calibrate_prints_tables_and_writes_fit_and_picture(
     assert picture.read_bytes().startswith(b"\x89PNG")
     errors = captured.err.splitlines()
     assert errors[1] == "constrain: 2 of 20 examples"
-    assert errors[-2:] == ["constrain: 20 of 20 examples", f"constrain: wrote {picture}"]
+    assert errors[-3] == "constrain: 20 of 20 examples"
+    assert errors[-2:] == [f"constrain: wrote {fit}", f"constrain: wrote {picture}"]
+
+
+def test_folds_and_seed_decide_what_is_held_out(
+    data: str, monkeypatch: pytest.MonkeyPatch, model: ScriptedModel
+) -> None:
+    asked: list[tuple[object, ...]] = []
+    held_out = calibration.held_out
+
+    def noted(*given: Any, n_folds: int, seed: int) -> object:
+        asked.append((given[0], n_folds, seed))
+        return held_out(*given, n_folds=n_folds, seed=seed)
+
+    monkeypatch.setattr(calibration, "held_out", noted)
+    assert main(["calibrate", data, "--folds", "3", "--seed", "7"]) == 0
+    # once before the model is loaded, once for the figures
+    assert asked == [("temperature", 3, 7)] * 2
+    assert len(model.asked) == 20
 
 
 def test_a_terminal_sees_a_bar(
@@ -192,6 +211,59 @@ def test_what_a_picture_cannot_hold_is_found_before_the_run(
     monkeypatch.setattr(figure, "savefig", fail)
     assert main(["calibrate", data, "--plot", str(tmp_path / "fit.png")]) == 2
     assert model.loaded is None
+
+
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [("--output", "."), ("--output", "absent/fit.json"), ("--plot", "folder.png")],
+)
+def test_what_cannot_be_written_is_found_before_the_run(
+    model: ScriptedModel,
+    data: str,
+    tmp_path: Path,
+    option: str,
+    place: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "folder.png").mkdir()
+    assert main(["calibrate", data, option, str(tmp_path / place)]) == 2
+    assert f"{option} {tmp_path / place}: " in capsys.readouterr().err
+    assert model.loaded is None
+
+
+def test_too_many_bins_are_found_before_the_run(
+    model: ScriptedModel, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", data, "--bins", "1000000000"]) == 2
+    assert "n_bins is 1000000000" in capsys.readouterr().err
+    assert model.loaded is None
+
+
+def test_a_disk_that_fills_up_meanwhile_loses_nothing(
+    model: ScriptedModel,
+    data: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("matplotlib")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(calibration, "save", full)
+    picture = tmp_path / "fit.png"
+    words = ["--output", str(tmp_path / "fit.json"), "--plot", str(picture), "--quiet"]
+    assert main(["calibrate", data, *words]) == 2
+    captured = capsys.readouterr()
+    assert "temperature" in captured.out
+    first, rest = captured.err.split("\n", 1)
+    assert first.endswith("fit.json: No space left on device; what it would hold:")
+    fit = calibration.from_json(rest)
+    assert fit.labels == ("good", "bad")
+    assert fit.made_with["model"] == "model None"
+    assert picture.exists()
+    assert len(model.asked) == 20
 
 
 def test_an_interrupted_run_writes_nothing(

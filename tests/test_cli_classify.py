@@ -216,6 +216,14 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "question, fit": ([*CLASSIFY, "--question", "{label}", "--calibration", "f", "x"], "one"),
     "no fit": ([*CLASSIFY, "--calibration", "absent.json", "x"], "absent.json: No such file"),
     "no data": (["calibrate", "absent.jsonl"], "absent.jsonl: No such file"),
+    "same answers": (
+        ["classify", "x", "--label", "a", "--question", "{label}?", "--answers", "Yes", "Yes"],
+        "--answers ['Yes', 'Yes']: expected two different texts",
+    ),
+    "no answer": (
+        ["classify", "x", "--label", "a", "--question", "{label}?", "--answers", "", "No"],
+        "--answers ['', 'No']: expected two different texts",
+    ),
     "folder": (["calibrate", "DATA", "--output", "no/fit.json"], "there is no folder no"),
     "picture": (["calibrate", "DATA", "--plot", "fit.txt"], "expected a name in"),
     "folds": (["calibrate", "DATA", "--folds", "11"], "11 folds need as many"),
@@ -258,7 +266,7 @@ def test_the_real_model_classifies_and_is_calibrated(name: str, tmp_path: Path) 
     done = command("calibrate", data, *options, "--folds", "2", "--output", fit)
     assert done.returncode == 0, done.stderr
     assert "before: 8 examples, labels good, bad" in done.stdout
-    assert done.stderr.splitlines()[-1] == "constrain: 8 of 8 examples"
+    assert done.stderr.splitlines()[-2] == "constrain: 8 of 8 examples"
     words = [*LABELS, *options, "--calibration", fit, "--json", "--quiet", "It is great"]
     used = command("classify", *words)
     assert (used.returncode, used.stderr) == (0, "")

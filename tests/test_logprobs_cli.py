@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import TYPE_CHECKING
 
@@ -72,3 +73,21 @@ def test_a_report_that_cannot_be_written_is_found_out_at_once(
     assert captured.out == ""
     assert "--report" in captured.err
     assert model.loaded is None
+
+
+def test_a_report_that_fails_on_a_full_disk_is_named_and_the_text_is_kept(
+    model: ScriptedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(tmp_path), "write_text", full)
+    report = str(tmp_path / "report.html")
+    assert main([*CHOICE, "Well?", "--report", report, "--quiet"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out
+    assert captured.err == f"constrain: {report}: No space left on device\n"
+    assert model.loaded is not None

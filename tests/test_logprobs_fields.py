@@ -75,6 +75,20 @@ def test_the_lowest_token_decides(record: Result) -> None:
     assert [f.entropy for f in fields.values()] == pytest.approx([1.25, 2.5, 6.0, 1.25])
 
 
+def test_of_equally_improbable_tokens_the_first_decides() -> None:
+    result = result_of(
+        spaced({"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 2, "maxItems": 2}),
+        token('["'),
+        token("a", 0.25, alternative("b", 0.75)),
+        token('", "'),
+        token("b", 0.25, alternative("a", 0.75)),
+        token('"]'),
+    )
+    assert result.field("$").decided_at == 1
+    assert runners_up(result.field("$")) == (('["b", "', False, 0.75),)
+    assert [result.field(path).decided_at for path in ("$[0]", "$[1]")] == [1, 3]
+
+
 def test_fields_say_where_and_what_they_are(record: Result) -> None:
     for field in record.fields():
         assert record.text.encode()[field.start : field.end].decode() == field.text

@@ -130,7 +130,7 @@ def test_it_needs_nothing_from_outside(result: Result) -> None:
     for _, attributes in page.tags:
         assert set(attributes) <= {
             "lang", "charset", "http-equiv", "content", "name", "class", "style", "dir", "href",
-            "title", "id",
+            "title", "id", "scope", "tabindex", "role", "aria-label",
         }  # fmt: skip
         assert (attributes.get("href") or "#").startswith("#")
     assert "url(" not in page.style
@@ -138,6 +138,36 @@ def test_it_needs_nothing_from_outside(result: Result) -> None:
     policy = next(a["content"] for t, a in page.tags if a.get("http-equiv"))
     assert policy == "default-src 'none'; style-src 'unsafe-inline'"
     assert "prefers-color-scheme: dark" in page.style
+
+
+def test_white_space_is_seen() -> None:
+    steps = [token("a\n\n", 0.5), token("  b", 0.5, alternative(" ", 0.25))]
+    text = result_of(None, *steps).html_report()
+    page = Page(text)
+    assert page.heat == "a\n\n  b"  # the marks are drawn by the style, and not copied
+    assert [attrs for _, attrs in page.tags].count({"class": "line"}) == 2
+    # two in the token's row, one in its alternative
+    assert [attrs for _, attrs in page.tags].count({"class": "space"}) == 3
+    assert next(row for row in page.rows if row[0] == "1")[1] == "  b"
+    # the style says how, with a backslash of CSS
+    assert r'.line::before { content: "\21b5"' in page.style
+    assert r'code .space::before { content: "\b7"' in page.style
+
+
+def test_a_long_path_wraps_and_no_writing_turns_its_neighbours(result: Result) -> None:
+    page = page_of(result)
+    assert ("td", {"class": "path"}) in page.tags
+    wrapping = page.style.split("td.path code")[1].split("}")[0]
+    assert "overflow-wrap: anywhere" in wrapping
+    assert "unicode-bidi: isolate" in page.style.split("code { background")[1].split("}")[0]
+
+
+def test_tables_are_told_by_name_and_scrolled_by_keys(result: Result) -> None:
+    page = page_of(result)
+    wide = [attrs for tag, attrs in page.tags if tag == "div" and attrs.get("class") == "wide"]
+    assert [attrs["aria-label"] for attrs in wide] == ["fields", "tokens"]
+    assert all((a["role"], a["tabindex"]) == ("region", "0") for a in wide)
+    assert all(attrs["scope"] == "col" for tag, attrs in page.tags if tag == "th")
 
 
 def test_hostile_text_stays_text() -> None:

@@ -14,7 +14,7 @@ from constrain.driver.branches import Continuation, TreeEvaluator
 from constrain.driver.cache import SequenceCache
 from constrain.driver.forced import CanonicalTokenizer
 from constrain.driver.scoring import Score, Scorer
-from constrain.errors import DecodeError, GrammarError, LimitError
+from constrain.errors import ArgumentError, DecodeError, LimitError
 from tests.branching_toy import BranchingToy
 from tests.toy_model import END, TOKENS, tokenize
 
@@ -173,7 +173,7 @@ def test_completions_may_come_from_an_iterator() -> None:
     assert [score.text for score in found] == texts
     assert found == scorer(BranchingToy()).score(PROMPT, texts, end=False)
     wrong: Any = iter(["name", 5])
-    with pytest.raises(GrammarError, match="completion 1 is 5"):
+    with pytest.raises(ArgumentError, match="completion 1 is 5"):
         scorer(BranchingToy()).score(PROMPT, wrong, end=False)
 
 
@@ -194,10 +194,10 @@ def test_no_completions_cost_nothing() -> None:
 @pytest.mark.parametrize(
     ("completions", "error", "message"),
     [
-        ("yes", GrammarError, "one text"),
-        (5, GrammarError, "completions are 5; expected a list"),
-        (["a", ""], GrammarError, "completion 1 is empty"),
-        ([b"a"], GrammarError, "expected a text"),
+        ("yes", ArgumentError, "one text"),
+        (5, ArgumentError, "completions are 5; expected a list"),
+        (["a", ""], ArgumentError, "completion 1 is empty"),
+        ([b"a"], ArgumentError, "expected a text"),
         (["a\ud800"], DecodeError, "lone surrogate at index 1"),
         (["a\x07"], DecodeError, "cannot spell"),
     ],

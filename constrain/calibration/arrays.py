@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,15 +38,17 @@ def numbers(name: str, values: npt.ArrayLike) -> Probabilities:
         ) from error
 
 
-def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
+def checked_labels(labels: object) -> tuple[str, ...]:
     """The labels, if they are texts that all differ.
 
     Raises:
         CalibrationError: they are something else.
     """
-    found = () if isinstance(labels, str) else tuple(labels)
-    texts = all(isinstance(label, str) for label in found)
-    if isinstance(labels, str) or not texts or len(set(found)) != len(found):
+    found: tuple[Any, ...] | None = None
+    if isinstance(labels, Iterable) and not isinstance(labels, str):
+        found = tuple(labels)
+    texts = found is not None and all(isinstance(label, str) for label in found)
+    if found is None or not texts or len(set(found)) != len(found):
         raise CalibrationError(f"labels are {shorten(labels)}; expected different texts")
     return found
 

@@ -10,10 +10,12 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from constrain.arguments import as_int
 from constrain.calibration.arrays import (
     Flags,
     Indices,
     Probabilities,
+    checked_labels,
     checked_probabilities,
     checked_truth,
     top_label,
@@ -23,7 +25,7 @@ from constrain.calibration.losses import brier_score, log_loss
 from constrain.calibration.one_against_rest import fit_isotonic, fit_platt
 from constrain.calibration.reliability import Binning, ReliabilityTable, reliability_table
 from constrain.calibration.temperature import fit_temperature
-from constrain.errors import CalibrationError
+from constrain.errors import CalibrationError, shorten
 
 Method = Literal["temperature", "platt", "isotonic"]
 
@@ -79,8 +81,9 @@ def fit(
     Raises:
         CalibrationError: there is no such method, or as that function.
     """
-    if method not in _FITS:
-        raise CalibrationError(f"method is {method!r}; expected one of {get_args(Method)}")
+    methods = get_args(Method)
+    if method not in methods:
+        raise CalibrationError(f"method is {shorten(method)}; expected one of {methods}")
     return _FITS[method](probabilities, truth, labels)
 
 
@@ -115,17 +118,23 @@ def held_out(
     """
     rows = checked_probabilities(probabilities)
     indices = checked_truth(truth, *rows.shape)
+    names = checked_labels(labels)
     found = np.empty_like(rows)
-    for inside in _folds(indices, labels, n_folds, seed):
-        made = fit(method, rows[~inside], indices[~inside], labels)
+    for inside in _folds(indices, names, n_folds, seed):
+        made = fit(method, rows[~inside], indices[~inside], names)
         found[inside] = made.apply(rows[inside])
     return found
 
 
 def _folds(truth: Indices, labels: Sequence[str], n_folds: int, seed: int) -> Iterator[Flags]:
     """For each part, which examples are in it."""
-    if n_folds < 2:  # noqa: PLR2004  # one part would leave nothing to fit to
-        raise CalibrationError(f"n_folds is {n_folds}; expected at least 2")
+    # One part would leave nothing to fit to.
+    for name, value, least in (("n_folds", n_folds, 2), ("seed", seed, 0)):
+        found = as_int(value)
+        if found is None or found < least:
+            raise CalibrationError(
+                f"{name} is {shorten(value)}; expected an int, at least {least}"
+            )
     for k, label in enumerate(labels):
         n = int((truth == k).sum())
         if n < n_folds:

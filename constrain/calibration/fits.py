@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from constrain.arguments import as_float
 from constrain.calibration.arrays import (
     LEAST,
     Probabilities,
@@ -105,9 +106,10 @@ class Temperature(Calibration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
+        temperature = as_float(self.temperature)
+        if temperature is None or not (math.isfinite(temperature) and temperature > 0):
             raise CalibrationError(
-                f"temperature is {self.temperature}; expected a number above 0"
+                f"temperature is {shorten(self.temperature)}; expected a number above 0"
             )
 
     def _apply(self, rows: Probabilities) -> Probabilities:
@@ -139,7 +141,9 @@ class Platt(Calibration):
         super().__post_init__()
         for name in ("slopes", "intercepts"):
             values = getattr(self, name)
-            if len(values) != len(self.labels) or not all(map(math.isfinite, values)):
+            found = [as_float(value) for value in values]
+            finite = all(value is not None and math.isfinite(value) for value in found)
+            if len(found) != len(self.labels) or not finite:
                 raise CalibrationError(
                     f"{name} are {shorten(values)}; expected a number for each of "
                     f"{len(self.labels)} labels"

@@ -23,11 +23,13 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from constrain.arguments import as_int
 from constrain.calibration.arrays import Flags, Probabilities, numbers
 from constrain.errors import CalibrationError, shorten
 
 Binning = Literal["width", "mass"]
 
+_MOST_BINS = 100_000  # limits are an array
 _MOST_DIGITS = 6  # of percentages in a table
 _NORMAL_95 = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
@@ -132,7 +134,7 @@ def reliability_table(
     Args:
         confidence: float[n], the probability of each predicted label (see `top_label`).
         correct: bool[n], whether that label was true.
-        n_bins: how many bins; those without an example are left out.
+        n_bins: how many bins, 1 to 100 000; those without an example are left out.
         binning: "width": the bins divide 0 to 1 equally; "mass": each holds about as many
             examples as the others (limits at the quantiles; equal values stay together).
 
@@ -140,25 +142,26 @@ def reliability_table(
         CalibrationError: the arrays or numbers are malformed.
     """
     values, flags = _checked(confidence, correct)
-    if n_bins < 1:
-        raise CalibrationError(f"n_bins is {n_bins}; expected at least 1")
+    n = as_int(n_bins)
+    if n is None or not 1 <= n <= _MOST_BINS:
+        raise CalibrationError(
+            f"n_bins is {shorten(n_bins)}; expected an int, at least 1 and at most {_MOST_BINS}"
+        )
     edges = _edges(values, n_bins, binning)
     # side "left": a value equal to a limit belongs to the bin below it
     place = np.searchsorted(edges[1:-1], values, side="left")
     bins = []
-    for i in range(len(edges) - 1):
+    for i in np.unique(place):  # those that hold an example
         inside = place == i
-        n = int(inside.sum())
-        if n:
-            bins.append(
-                Bin(
-                    lower=float(edges[i]),
-                    upper=float(edges[i + 1]),
-                    n=n,
-                    confidence=float(values[inside].mean()),
-                    accuracy=float(flags[inside].mean()),
-                )
+        bins.append(
+            Bin(
+                lower=float(edges[i]),
+                upper=float(edges[i + 1]),
+                n=int(inside.sum()),
+                confidence=float(values[inside].mean()),
+                accuracy=float(flags[inside].mean()),
             )
+        )
     return ReliabilityTable(tuple(bins))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from constrain.cli import calibrate, check, classify, explain, generate, models
 from constrain.cli.arguments import build_parser
 from constrain.cli.inputs import UsageError
-from constrain.cli.terminal import INTERRUPTED, report
+from constrain.cli.terminal import INTERRUPTED, WRONG_INPUT, report
 from constrain.errors import ConstrainError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_WRONG_INPUT = 2
 _PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
@@ -54,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         report(f"{place}{error.strerror or error}")
-        return _WRONG_INPUT
+        return WRONG_INPUT
     except (ConstrainError, UsageError) as error:
         report(str(error))
-        return _WRONG_INPUT
+        return WRONG_INPUT
     return status

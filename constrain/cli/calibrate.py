@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,9 @@ from constrain.cli.classify import (
     prompt_of,
     template_of,
 )
-from constrain.cli.inputs import UsageError, read_text
+from constrain.cli.inputs import UsageError, check_writable, read_text
 from constrain.cli.progress import progress
-from constrain.cli.terminal import report
+from constrain.cli.terminal import WRONG_INPUT, report
 from constrain.errors import DecodeError
 from constrain.logprobs.shown_text import printable
 
@@ -85,12 +86,26 @@ def run(options: Namespace) -> int:
     before = calibration.report(probabilities, truth, **shape)
     after = calibration.report(mended, truth, **shape)
     print("\n".join(_summary(fit, before, after, options)))
+    status = 0
     if options.output is not None:
-        calibration.save(replace(fit, made_with=conditions), options.output)
+        status = _save(replace(fit, made_with=conditions), options)
     if options.plot is not None:
         _draw(before.table, after.table, options, options.plot)
         if not options.quiet:
             report(f"wrote {options.plot}")
+    return status
+
+
+def _save(fit: calibration.Calibration, options: Namespace) -> int:
+    """Write the fit; where that fails after all, print it, since the run was long."""
+    try:
+        calibration.save(fit, options.output)
+    except OSError as error:
+        report(f"{options.output}: {error.strerror}; what it would hold:")
+        print(calibration.to_json(fit), end="", file=sys.stderr)
+        return WRONG_INPUT
+    if not options.quiet:
+        report(f"wrote {options.output}")
     return 0
 
 
@@ -149,9 +164,9 @@ def _rehearse(options: Namespace, truth: Sequence[int]) -> None:
     Too few examples of a label, a missing package, a folder that is not there: the same calls
     on made-up probabilities, and the picture in memory.
     """
-    for path in (options.output, options.plot):
-        if path is not None and not Path(path).parent.is_dir():
-            raise UsageError(f"{path}: there is no folder {Path(path).parent}")
+    for option, path in (("--output", options.output), ("--plot", options.plot)):
+        if path is not None:
+            check_writable(option, path)
     if options.plot is not None and Path(options.plot).suffix.lower() not in _PICTURES:
         raise UsageError(f"--plot {options.plot}: expected a name in {sorted(_PICTURES)}")
     n = len(options.label)
@@ -160,8 +175,9 @@ def _rehearse(options: Namespace, truth: Sequence[int]) -> None:
         "temperature", equal, truth, options.label, n_folds=options.folds, seed=options.seed
     )
     calibration.fit(options.method, [[0.6, 0.4], [0.4, 0.6]], [0, 1], ["a", "b"])
+    shape = {"n_bins": options.bins, "binning": options.binning}
+    table = calibration.report(equal, truth, **shape).table
     if options.plot is not None:
-        table = calibration.report(equal, truth).table
         _draw(table, table, options, io.BytesIO())
 
 

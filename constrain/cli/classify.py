@@ -159,6 +159,8 @@ def _check_question(options: Namespace) -> None:
         raise UsageError(
             f"--question {options.question!r} has no place for the label: write {_LABEL}"
         )
+    if "" in options.answers or len(set(options.answers)) < len(options.answers):
+        raise UsageError(f"--answers {options.answers}: expected two different texts")
     if options.end or options.normalize != "none":
         raise UsageError("--question compares the two answers: no --end and no --normalize")
 

@@ -14,6 +14,7 @@ from constrain.cli.distribution_arguments import account_of, distribution_of, no
 from constrain.cli.inputs import (
     STANDARD_INPUT,
     UsageError,
+    check_writable,
     grammar_of,
     read_text,
     without_final_newline,
@@ -52,7 +53,7 @@ def run(options: Namespace) -> int:
             "--stream prints text as it comes, --json one object at the end: choose one"
         )
     if options.report is not None:
-        _check_writable(options.report)
+        check_writable("--report", options.report)
     grammar = grammar_of(options, shape_of(options))
     sampling = sampling_of(options)
     distribution = distribution_of(options)
@@ -113,17 +114,17 @@ def _print(result: Result, grammar: Grammar, options: Namespace) -> None:
         report(note_of(result.faithful))
     if options.report is not None:
         page = result.html_report("constrain generate")
-        Path(options.report).write_text(page, encoding="utf-8")
+        _write(page, options.report)
         if not options.quiet:
             report(f"wrote {options.report}")
 
 
-def _check_writable(path: str) -> None:
-    """Find out before a model is loaded that a report could not be written."""
-    if Path(path).is_dir():
-        raise UsageError(f"--report {path}: is a folder; name a file")
-    if not Path(path).absolute().parent.is_dir():
-        raise UsageError(f"--report {path}: there is no such folder")
+def _write(page: str, path: str) -> None:
+    """Write a file; an error names it, which that of a full disk does not by itself."""
+    try:
+        Path(path).write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def fields_table(fields: Iterable[Field]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from operator import attrgetter
 from pathlib import Path
@@ -51,6 +52,21 @@ def read_text(path: str) -> str:
         name = "standard input" if path == STANDARD_INPUT else path
         byte = data[error.start]
         raise UsageError(f"{name}: byte {error.start} (0x{byte:02X}) is not UTF-8") from None
+
+
+def check_writable(option: str, path: str) -> None:
+    """Find out before a long run that a file could not be written after it.
+
+    Raises:
+        UsageError: it could not; names the option.
+    """
+    place = Path(path)
+    if place.is_dir():
+        raise UsageError(f"{option} {path}: is a folder; name a file")
+    if not place.parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {place.parent}")
+    if not os.access(place if place.exists() else place.parent, os.W_OK):
+        raise UsageError(f"{option} {path}: may not be written")
 
 
 def without_final_newline(text: bytes) -> bytes:

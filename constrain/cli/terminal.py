@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from constrain.logprobs.shown_text import printable
 
+WRONG_INPUT = 2
+"""Exit status after wrong usage or wrong input."""
+
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 + SIGINT, as shells have it."""
 

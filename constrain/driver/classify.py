@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from constrain.arguments import as_float, require
 from constrain.calibration.fits import Calibration
 from constrain.driver.branches import Continuation
 from constrain.driver.cache import common_prefix
-from constrain.errors import CalibrationError, DecodeError, GrammarError, shorten
+from constrain.errors import CalibrationError, DecodeError, shorten
 from constrain.sampling.processors import softmax
 
 if TYPE_CHECKING:
@@ -130,17 +131,18 @@ class Judgement:
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
-        if self.normalize not in get_args(Normalization):
-            raise GrammarError(
-                f"normalize is {self.normalize!r}; expected one of {get_args(Normalization)}"
-            )
-        if not 0 <= self.threshold <= 1:
-            raise GrammarError(f"threshold is {self.threshold}; expected 0 to 1")
-        if not isinstance(self.calibration, Calibration | None):
-            raise GrammarError(
-                f"calibration is {shorten(self.calibration)}; expected one of "
-                "constrain.calibration (load reads a file)"
-            )
+        wanted = get_args(Normalization)
+        require(self.normalize in wanted, "normalize", self.normalize, f"one of {wanted}")
+        require(isinstance(self.end, bool), "end", self.end, "True or False")
+        threshold = as_float(self.threshold)
+        fits = threshold is not None and 0 <= threshold <= 1
+        require(fits, "threshold", self.threshold, "a number from 0 to 1")
+        require(
+            isinstance(self.calibration, Calibration | None),
+            "calibration",
+            self.calibration,
+            "one of constrain.calibration (load reads a file)",
+        )
 
     def classification(
         self, texts: Mapping[Any, str], found: _Found, prior: _Found | None
@@ -334,11 +336,12 @@ def questions(
         texts: label -> text.
 
     Raises:
-        GrammarError: the question has no place for the label.
+        ArgumentError: the question has no place for the label.
         DecodeError: there are no messages, or the last has no text.
     """
-    if "{label}" not in question:
-        raise GrammarError(f"question is {shorten(question)}; expected '{{label}}' in it")
+    expected = "a text with '{label}' in it"
+    require(isinstance(question, str), "question", question, expected)
+    require("{label}" in question, "question", question, expected)
     asked = [question.replace("{label}", text) for text in texts.values()]
     if isinstance(prompt, str):
         return [prompt + text for text in asked]

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from constrain.arguments import unfit
 from constrain.driver.classify import (
     Classification,
     Classifier,
@@ -17,7 +18,6 @@ from constrain.driver.classify import (
     questions,
 )
 from constrain.driver.labels import labels_of
-from constrain.errors import GrammarError, shorten
 
 if TYPE_CHECKING:
     from constrain.calibration import Calibration
@@ -59,7 +59,7 @@ class Judging(ABC):
             end: whether ending after the text is part of it.
 
         Raises:
-            GrammarError: a completion is no text, or empty without `end`.
+            ArgumentError: a completion is no text, or empty without `end`.
             LimitError: prompt and completion do not fit the context.
             DecodeError: the model failed or is busy, or cannot spell a completion.
         """
@@ -94,7 +94,7 @@ class Judging(ABC):
             calibration: applied to the probabilities, made for the same labels and options.
 
         Raises:
-            GrammarError: labels or an option are malformed.
+            ArgumentError: labels or an option are malformed.
             CalibrationError: the calibration is for other labels, or cannot tell two apart.
             LimitError, DecodeError: as `score`.
         """
@@ -116,7 +116,7 @@ class Judging(ABC):
             end: as for `classify`.
 
         Raises:
-            GrammarError: the labels are malformed.
+            ArgumentError: the labels are malformed.
             DecodeError: the prompt is malformed, the model cannot spell a label, or is busy.
         """
         texts = labels_of(labels)
@@ -152,11 +152,9 @@ class Judging(ABC):
             As `classify`.
         """
         texts = labels_of(labels, least=1)
-        yes_and_no = labels_of(answers)
-        if len(yes_and_no) > 2:  # noqa: PLR2004  # yes and no
-            raise GrammarError(
-                f"answers are {shorten(answers)}; expected two texts, for yes and for no"
-            )
+        yes_and_no = labels_of(answers, least=0)
+        if len(yes_and_no) != 2:  # noqa: PLR2004  # yes and no
+            raise unfit("answers", answers, "two texts, for yes and for no")
         judgement = Judgement(threshold=threshold, calibration=calibration)
         asked = [questions(p, question, texts) for p in (prompt, prior) if p is not None]
         with self._busy():

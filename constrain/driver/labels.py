@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
-from constrain.errors import GrammarError, shorten
+from constrain.errors import ArgumentError, shorten
 
 
 def labels_of(source: object, *, least: int = 2) -> dict[Any, str]:
@@ -19,7 +19,7 @@ def labels_of(source: object, *, least: int = 2) -> dict[Any, str]:
         least: how many there must be.
 
     Raises:
-        GrammarError: it is something else, holds too few labels, or a text is empty
+        ArgumentError: it is something else, holds too few labels, or a text is empty
             or comes twice.
 
     >>> labels_of(Literal["yes", "no"])
@@ -33,18 +33,19 @@ def labels_of(source: object, *, least: int = 2) -> dict[Any, str]:
     elif get_origin(source) is Literal:
         pairs = [(value, _written(value)) for value in get_args(source)]
     elif isinstance(source, set | frozenset):
-        raise GrammarError(
-            f"labels are the set {shorten(source)}, which has no order; pass a list"
+        raise _wrong(
+            f"labels are the set {shorten(source)}, which has no order; pass a list", source
         )
     elif isinstance(source, Iterable) and not isinstance(source, str | bytes):
         pairs = [(text, text) for text in source]
     else:
-        raise GrammarError(
+        raise _wrong(
             f"labels are {shorten(source)}; expected a list of texts, a dict from label to "
-            "text, an Enum class or a Literal"
+            "text, an Enum class or a Literal",
+            source,
         )
     if len(pairs) < least:
-        raise GrammarError(f"labels are {shorten(source)}; expected at least {least}")
+        raise _wrong(f"labels are {shorten(source)}; expected at least {least}", source)
     return _checked(pairs)
 
 
@@ -58,17 +59,22 @@ def _checked(pairs: list[tuple[Any, object]]) -> dict[Any, str]:
     texts: set[str] = set()
     for label, text in pairs:
         if not isinstance(text, str):
-            raise GrammarError(
+            raise _wrong(
                 f"label {shorten(label)} has the {type(text).__name__} {shorten(text)} where a "
                 "text is expected; say how the model would write it, in a dict from label to "
-                "text"
+                "text",
+                text,
             )
         if not text:
-            raise GrammarError(
-                f"label {shorten(label)} has the text ''; expected one that is not empty"
+            raise _wrong(
+                f"label {shorten(label)} has the text ''; expected one that is not empty", text
             )
         if text in texts or label in labels:
-            raise GrammarError(f"two labels have the text {shorten(text)}")
+            raise _wrong(f"two labels have the text {shorten(text)}", text)
         texts.add(text)
         labels[label] = text
     return labels
+
+
+def _wrong(reason: str, value: object) -> ArgumentError:
+    return ArgumentError(reason, name="labels", value=value)

@@ -20,8 +20,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from constrain.arguments import require
 from constrain.driver.branches import Continuation
-from constrain.errors import DecodeError, GrammarError, shorten
+from constrain.errors import ArgumentError, DecodeError, shorten
 
 if TYPE_CHECKING:
     from constrain.driver.branches import TreeEvaluator
@@ -102,6 +103,7 @@ class Scorer:
         self, prompt: Sequence[int], completions: Iterable[str], *, end: bool
     ) -> list[Score]:
         """See `Model.score`; the prompt as tokens."""
+        require(isinstance(end, bool), "end", end, "True or False")
         texts = _checked(completions, end=end)
         token_ids = [self.tokens(text) for text in texts]
         asked = [Continuation(ids, ends=end) for ids in token_ids]
@@ -115,16 +117,23 @@ class Scorer:
 def _checked(completions: Iterable[str], *, end: bool) -> tuple[str, ...]:
     """The completions, if they are texts that can be scored."""
     if isinstance(completions, str):
-        raise GrammarError("completions is one text; pass a list of texts", text=completions)
+        raise _wrong("completions is one text; pass a list of texts", completions)
     if not isinstance(completions, Iterable):
-        raise GrammarError(f"completions are {shorten(completions)}; expected a list of texts")
+        raise _wrong(
+            f"completions are {shorten(completions)}; expected a list of texts", completions
+        )
     texts = tuple(completions)  # an iterator gives them once
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            raise GrammarError(f"completion {i} is {shorten(text)}; expected a text")
+            raise _wrong(f"completion {i} is {shorten(text)}; expected a text", text)
         if not text and not end:
-            raise GrammarError(
+            raise _wrong(
                 f"completion {i} is empty: it has no token to score (end=True would score "
-                "that the model says nothing)"
+                "that the model says nothing)",
+                text,
             )
     return texts
+
+
+def _wrong(reason: str, value: object) -> ArgumentError:
+    return ArgumentError(reason, name="completions", value=value)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from constrain.logprobs.measure import Alternative
 
 _SHOWN = 80  # characters of a value in a table
+_SPACE = '<span class="space"> </span>'
+_LINE_END = '<span class="line"></span>'
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE = """\
 :root { color-scheme: light dark; --fg: #1c1e21; --bg: #fff; --soft: #6a7078; --line: #d9dce0;
@@ -34,9 +36,12 @@ dl { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; margin: 0; }
 dl div { display: flex; gap: .5rem; } dt, .soft { color: var(--soft); } dd { margin: 0; }
 .text, code { font-family: ui-monospace, monospace; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 2; padding: 1rem;
-  border: 1px solid var(--line); border-radius: 6px; }
+  border: 1px solid var(--line); border-radius: 6px; max-height: 40rem; overflow-y: auto; }
+.text .line::before { content: "\\21b5"; color: var(--soft); }
 .text a { color: inherit; text-decoration: none; border-radius: 3px; padding: .15em 0; }
 .text a:hover, .text a:focus { outline: 2px solid currentColor; }
+@media (prefers-color-scheme: dark) { .text a { color: #fff; } }
+@media print { .text { max-height: none; } }
 .forced, .text a.forced { color: var(--soft); text-decoration: underline dotted; }
 .legend { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: center;
   font-size: .9rem; }
@@ -50,10 +55,17 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0;
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 .number { text-align: right; } td.number { font-variant-numeric: tabular-nums;
   white-space: nowrap; } td.list { min-width: 13rem; }
-code { background: var(--card); border-radius: 3px; padding: .1em .3em; white-space: pre; }
-td.long code, td.list code { white-space: pre-wrap; overflow-wrap: anywhere; }
-.list span { display: inline-block; margin-right: .8rem; } td.long { min-width: 12rem; }
-  tr:target { outline: 2px solid currentColor; }
+code { background: var(--card); border-radius: 3px; padding: .1em .3em; white-space: pre;
+  unicode-bidi: isolate; }
+code .space { position: relative; }
+code .space::before { content: "\\b7"; position: absolute; left: 0; color: var(--soft); }
+td.path code, td.long code, td.list code { white-space: pre-wrap; overflow-wrap: anywhere; }
+.list > span { display: inline-block; margin-right: .8rem; }
+td.path { min-width: 12rem; max-width: 18rem; } td.long { min-width: 12rem; }
+@media (max-width: 64rem) { td.path { min-width: 6rem; } td.long { min-width: 7rem; }
+  table { font-size: .8rem; } }
+.about { color: var(--soft); font-size: .9rem; max-width: 52rem; }
+tr:target { outline: 2px solid currentColor; }
 .removed { display: inline-block; width: 2rem; border-bottom: 3px solid rgb(37, 99, 235); }
 """
 
@@ -63,6 +75,20 @@ _LEGEND = """\
 <span><span class="removed"></span> the model wanted a forbidden token</span>
 <span><span class="forced">forced</span>: the grammar left no choice</span>
 <span class="soft">Point at a token for its probability, follow it to its row.</span></p>
+"""
+
+
+_ABOUT_FIELDS = """\
+<p class="about">Confidence: how probable the model found the value after the text before
+it, among what the grammar allowed. It is the product over the tokens that decided something
+about the value; what was forced counts for nothing. The lowest of them is the weakest link:
+entropy and what else it could have been are those of its step. Entropy is 0 where one token
+is certain, and 2.3 nats where ten are equally likely.</p>
+"""
+_ABOUT_TOKENS = """\
+<p class="about">Among the allowed: the probability with all forbidden tokens left out. Mass
+removed: the probability of those together, which is how hard the grammar pulled. A faint dot is
+a space, \\n a line end.</p>
 """
 
 
@@ -135,9 +161,9 @@ def html_report(
 <h2>Text</h2>
 {_LEGEND}<div class="text" dir="ltr">{heat}</div>
 <h2>Fields</h2>
-{_field_table(fields)}
+{_ABOUT_FIELDS}{_field_table(fields)}
 <h2>Tokens</h2>
-{_table(_TOKEN_COLUMNS, rows)}
+{_ABOUT_TOKENS}{_table("tokens", _TOKEN_COLUMNS, rows)}
 </body>
 </html>
 """
@@ -156,7 +182,7 @@ _TOKEN_COLUMNS = (
     ("likeliest forbidden (own probability)", "list"),
 )
 _FIELD_COLUMNS = (
-    ("path", "short"),
+    ("path", "path"),
     ("value", "long"),
     ("confidence", "number"),
     ("lowest token", "number"),
@@ -174,6 +200,12 @@ def _code(text: str) -> str:
     return f"<code>{_escape(text)}</code>"
 
 
+def _token_code(data: bytes) -> str:
+    """A token's bytes, its spaces told apart from none."""
+    text = _escape(data.decode("utf-8", "backslashreplace"))
+    return f"<code>{text.replace(' ', _SPACE)}</code>"
+
+
 def _texts(steps: Iterable[ReportedToken]) -> list[str]:
     """What each token adds to the text: a character belongs to the token that completes it."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -182,8 +214,8 @@ def _texts(steps: Iterable[ReportedToken]) -> list[str]:
 
 def _heat(index: int, step: ReportedToken, text: str) -> str:
     """A token in the text, a link to its row."""
-    # Line feeds stay, so that the text keeps its shape.
-    inside = "\n".join(map(_escape, text.split("\n"))) or "\u2060"
+    # Line feeds stay, so that the text keeps its shape; a mark makes their colour seen.
+    inside = f"{_LINE_END}\n".join(map(_escape, text.split("\n"))) or "\u2060"
     if step.forced:
         return f'<a class="forced" href="#t{index}" title="forced">{inside}</a>'
     p = min(1.0, math.exp(step.masked_logprob))
@@ -206,8 +238,7 @@ def _named(alternative: Alternative) -> str:
 
 
 def _token_row(index: int, step: ReportedToken, text: str) -> str:
-    raw = step.data.decode("utf-8", "backslashreplace")
-    name = _escape(text) if text == "(end)" else _code(raw)
+    name = _escape(text) if text == "(end)" else _token_code(step.data)
     if step.forced:
         cells = [str(index), name, "forced", "", "", "", "", "", ""]
     else:
@@ -235,9 +266,7 @@ def _entropies(step: ReportedToken) -> str:
 
 def _alternatives(found: Iterable[Alternative]) -> str:
     return " ".join(
-        f"<span>{_code(a.data.decode('utf-8', 'backslashreplace'))} "
-        f"{percent(math.exp(a.logprob))}</span>"
-        for a in found
+        f"<span>{_token_code(a.data)} {percent(math.exp(a.logprob))}</span>" for a in found
     )
 
 
@@ -254,7 +283,7 @@ def _field_table(fields: Iterable[Field]) -> str:
             " ".join(map(_runner_up, field.runners_up)),
         ]
         rows.append(_row(cells, _FIELD_COLUMNS, ""))
-    return _table(_FIELD_COLUMNS, rows)
+    return _table("fields", _FIELD_COLUMNS, rows)
 
 
 def _runner_up(other: RunnerUp) -> str:
@@ -264,12 +293,15 @@ def _runner_up(other: RunnerUp) -> str:
     )
 
 
-def _table(columns: Sequence[tuple[str, str]], rows: Sequence[str]) -> str:
-    heads = "".join(f'<th class="{kind}">{_escape(name)}</th>' for name, kind in columns)
+def _table(name: str, columns: Sequence[tuple[str, str]], rows: Sequence[str]) -> str:
+    """A table that scrolls on its own where it is wide, by the keyboard too."""
+    heads = "".join(
+        f'<th class="{kind}" scope="col">{_escape(title)}</th>' for title, kind in columns
+    )
     body = "\n".join(rows)
     return (
-        f'<div class="wide"><table>\n<thead><tr>{heads}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>"
+        f'<div class="wide" tabindex="0" role="region" aria-label="{name}"><table>\n'
+        f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
 
 
