@@ -92,8 +92,9 @@ examples:
 """
 
 _MODELS = """\
-Show the default model, or what the given GGUF files say about themselves: name, architecture,
-context length, vocabulary, chat template.
+Show the default model, or what the given GGUF files say about themselves.
+
+Name, architecture, context length, vocabulary, chat template.
 """
 
 _MODELS_EXAMPLES = """\

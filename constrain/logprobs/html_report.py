@@ -62,7 +62,7 @@ code .space::before { content: "\\b7"; position: absolute; left: 0; color: var(-
 td.path code, td.long code, td.list code { white-space: pre-wrap; overflow-wrap: anywhere; }
 .list > span { display: inline-block; margin-right: .8rem; }
 td.path { min-width: 12rem; max-width: 18rem; } td.long { min-width: 12rem; }
-@media (max-width: 64rem) { td.path { min-width: 6rem; } td.long { min-width: 7rem; }
+@media (max-width: 64rem) { td.path { min-width: 8.5rem; } td.long { min-width: 7rem; }
   table { font-size: .8rem; } }
 .about { color: var(--soft); font-size: .9rem; max-width: 52rem; }
 tr:target { outline: 2px solid currentColor; }
