@@ -23,6 +23,8 @@ from tests.sampling_reference import (
     pack,
 )
 
+pytestmark = pytest.mark.usefixtures("instruction_set")
+
 FEW = [1, 2, 33, 513, 1500]  # listed
 MANY = [2600, 4100, 20_000]  # more than are listed
 

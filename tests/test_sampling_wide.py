@@ -20,6 +20,8 @@ from tests.sampling_reference import (
     pack,
 )
 
+pytestmark = pytest.mark.usefixtures("instruction_set")
+
 N_VOCAB = 20_000
 VOCABULARY = Vocabulary([b"t%d" % i for i in range(N_VOCAB)], [])
 EVERYTHING = np.ones(N_VOCAB, bool)
