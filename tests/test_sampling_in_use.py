@@ -149,3 +149,12 @@ def test_without_options_all_fields_keep_their_defaults() -> None:
 def test_a_wrong_value_is_a_usage_error_that_names_the_field(words: str, field: str) -> None:
     with pytest.raises(UsageError, match=field):
         parsed(words)
+
+
+@pytest.mark.parametrize("given", ["-2", "x", "1.5", "²"])
+def test_a_wrong_window_is_told_what_one_may_be(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parsed(f"--penalty-window {given}")
+    assert f"{given!r} is no whole number of 0 or more, nor -1 (all)" in capsys.readouterr().err
