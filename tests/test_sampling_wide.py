@@ -174,6 +174,13 @@ def test_no_probability_is_above_1() -> None:
         assert sample.masked_logprob == pytest.approx(0, abs=3e-6)
 
 
+def test_what_xtc_leaves_is_weighed_anew_where_it_is_far_below() -> None:
+    # XTC drops the first, e^80 times the second; of the others each is e^-8 of that.
+    logits = np.full(N_VOCAB, -88.0)
+    logits[:2] = 0.0, -80.0
+    check(plain(logits), Sampling(xtc_probability=1.0, xtc_threshold=1e-38, seed=12))
+
+
 def test_equal_logits_are_kept_by_lower_id() -> None:
     # 20 000 equal logits: top-p 0.25 keeps the first 5 000, each with probability 1 / 5000.
     sampler = Sampler(Sampling(top_p=0.25, seed=7), VOCABULARY)
