@@ -233,6 +233,14 @@ def test_wrong_paths_are_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     assert capfd.readouterr() == ("", "")
 
 
+def test_bans_yield_to_a_grammar_as_one_is_followed(model: Model) -> None:
+    banned = constrain.Sampling(banned=("y", "n"), seed=1)
+    assert model.generate(ASK, constrain.choice(["yes", "no"]), sampling=banned).value in {
+        "yes",
+        "no",
+    }
+
+
 def test_biases_at_places_need_a_grammar_of_json(model: Model) -> None:
     sampling = constrain.Sampling(logit_bias_at={"$.city": {"Paris": 30.0}}, temperature=0)
     schema = {

@@ -21,6 +21,8 @@ from constrain.logprobs.distribution import (
 from constrain.sampling.processors import Logits, apply_mask, log_softmax
 from constrain.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.usefixtures("instruction_set")
+
 INFINITY = float("inf")
 
 

@@ -23,6 +23,8 @@ from tests.sampling_reference import (
     pack,
 )
 
+pytestmark = pytest.mark.usefixtures("instruction_set")
+
 FEW = [1, 2, 33, 513, 1500]  # listed
 MANY = [2600, 4100, 20_000]  # more than are listed
 
@@ -252,3 +254,13 @@ def test_mu_changes_when_a_sampled_token_is_accepted() -> None:
     sampler.accept(token)
     # All three are kept at mu = 4; their surprise is 1 or 2 bits.
     assert sampler.mu == pytest.approx(4 - 0.5 * ((1 if token == 0 else 2) - 2))
+
+
+def test_mu_stays_where_nothing_is_drawn() -> None:
+    # A first draw may be given up, as where it would not leave the budget enough to finish.
+    logits = np.log(np.array([0.5, 0.25, 0.25], np.float32))
+    sampler = Sampler(Sampling(mirostat=2, mirostat_tau=2.0, seed=1), vocabulary_of(3))
+    sampler.sample(logits, pack(np.ones(3, bool)))
+    only = sampler.sample(logits, pack(np.array([False, True, False]))).token_id
+    sampler.accept(only)
+    assert sampler.mu == 4.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -124,6 +126,24 @@ def test_a_ban_yields_under_a_grammar_and_nowhere_else() -> None:
     assert {bound.sample(logits, pack(mask)).token_id for _ in range(50)} == {4}
     logits[4] = -np.inf  # it cannot come: the ban yields
     assert {bound.sample(logits, pack(mask)).token_id for _ in range(50)} == {3, 5}
+
+
+def test_a_ban_that_yields_leaves_biases_and_penalties() -> None:
+    # Tokens 3 and 5 have weights 3 and 4; 5 was seen, and its penalty takes it down to 1.
+    settings = Sampling(
+        banned=("a",),
+        logit_bias={3: math.log(3), 5: math.log(4)},
+        presence_penalty=math.log(4),
+        seed=1,
+    )
+    sampler = Sampler(settings, VOCABULARY, constrained=True)
+    sampler.accept(5)
+    mask = np.zeros(len(LETTERS), bool)
+    mask[[3, 5]] = True
+    for _ in range(20):
+        sample = sampler.sample(np.zeros(len(LETTERS), np.float32), pack(mask))
+        chance = {3: 0.75, 5: 0.25}[sample.token_id]
+        assert sample.sampling_logprob == pytest.approx(math.log(chance), abs=1e-6)
 
 
 def test_forced_text_counts_for_bans_and_not_for_penalties() -> None:

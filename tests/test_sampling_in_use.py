@@ -25,8 +25,13 @@ VOCABULARY = Vocabulary(TOKENS, [END], [CONTROL])
 
 
 def written(sampling: Sampling, texts: list[str] | None, max_tokens: int = 60) -> str:
+    return written_by(
+        Sampler(sampling, VOCABULARY, constrained=texts is not None), texts, max_tokens
+    )
+
+
+def written_by(sampler: Sampler, texts: list[str] | None, max_tokens: int = 60) -> str:
     matcher = None if texts is None else cast("Matcher", ListMatcher(texts))
-    sampler = Sampler(sampling, VOCABULARY, constrained=matcher is not None)
     request = Request(tokenize(b"Write: "), sampler, max_tokens, matcher)
     out = Output(request, VOCABULARY, CanonicalTokenizer(tokenize, TOKENS), 256)
     Loop(SequenceCache(ToyModel(), reuse=False), [out]).run()
@@ -46,6 +51,14 @@ def test_a_ban_decides_where_the_grammar_leaves_a_choice(seed: int) -> None:
     # "na" is forced. After it, X would complete "aX", and Z is banned by itself.
     texts = ["naX", "naY", "naZ"]
     assert written(Sampling(banned=("aX", "Z"), seed=seed), texts) == "naY"
+
+
+def test_forced_and_structural_tokens_are_not_counted() -> None:
+    # "na" is forced, then X or Y is chosen; then comma or colon, and what is left is forced.
+    texts = [f"na{letter}{mark}the" for letter in "XY" for mark in ",:"]
+    sampler = Sampler(Sampling(repeat_penalty=1.1, seed=1), VOCABULARY, constrained=True)
+    assert written_by(sampler, texts) in texts
+    assert [TOKENS[token_id] for token_id in sampler.history] in ([b"X"], [b"Y"])
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -149,3 +162,12 @@ def test_without_options_all_fields_keep_their_defaults() -> None:
 def test_a_wrong_value_is_a_usage_error_that_names_the_field(words: str, field: str) -> None:
     with pytest.raises(UsageError, match=field):
         parsed(words)
+
+
+@pytest.mark.parametrize("given", ["-2", "x", "1.5", "²"])
+def test_a_wrong_window_is_told_what_one_may_be(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parsed(f"--penalty-window {given}")
+    assert f"{given!r} is no whole number of 0 or more, nor -1 (all)" in capsys.readouterr().err

@@ -24,6 +24,8 @@ from tests.sampling_reference import (
     pack,
 )
 
+pytestmark = pytest.mark.usefixtures("instruction_set")
+
 # Chunks of 512, words of 32 and rows of 16 tokens: sizes around their edges, and larger ones.
 SIZES = [1, 2, 15, 31, 32, 33, 100, 511, 512, 513, 1000, 3000, 20_000]
 MANY = [1025, 3000, 20_000]  # enough for the sampled search of top-p

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -19,6 +21,8 @@ from tests.sampling_reference import (
     nudged,
     pack,
 )
+
+pytestmark = pytest.mark.usefixtures("instruction_set")
 
 N_VOCAB = 20_000
 VOCABULARY = Vocabulary([b"t%d" % i for i in range(N_VOCAB)], [])
@@ -117,6 +121,64 @@ def test_thousands_of_biases_and_a_long_history(sampling: Sampling) -> None:
     mask = rng.random(N_VOCAB) < 0.7
     values[ids == best[0]] = -np.inf
     check(Step(logits, mask, ids, values, history), sampling)
+
+
+@pytest.mark.parametrize("size", [1e38, 1e20, 1e-21, 1e-30])
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        # The deviation is 0.6 times the size: 5 of them reach from the top to the bottom.
+        Sampling(top_n_sigma=5.0, seed=8),
+        # And 1 does not. Of n equal tokens mirostat 1 keeps all if 2^11 > n - 1, else one.
+        Sampling(top_n_sigma=1.0, mirostat=1, mirostat_tau=5.5, seed=8),
+        # Of 20 000 or 2 000 equal tokens none has a probability of 0.01, or a surprise of 2
+        # bits; nearly all have the one that 1e-5 asks for.
+        Sampling(xtc_probability=1.0, xtc_threshold=0.01, seed=8),
+        Sampling(xtc_probability=1.0, xtc_threshold=1e-5, seed=8),
+        Sampling(mirostat=2, mirostat_tau=1.0, seed=8),
+        Sampling(mirostat=2, mirostat_tau=20.0, seed=8),
+        Sampling(min_p=0.5, seed=8),
+    ],
+)
+def test_huge_and_tiny_logits(sampling: Sampling, size: float) -> None:
+    few = np.where(np.random.default_rng(9).random(N_VOCAB) < 0.1, size, -size)
+    check(plain(few), sampling)
+    check(plain(np.full(N_VOCAB, size)), sampling)
+    check(plain(np.full(N_VOCAB, -size)), sampling)
+
+
+def test_min_p_drops_what_rounding_would_reach() -> None:
+    # Near 1e7 a float32 is an integer. e^-0.7 = 0.497 of the greatest probability asks for
+    # 1e7 - 0.7, and 1e7 - 1 is less, although no float32 is nearer to it.
+    logits = np.full(N_VOCAB, 1e7, np.float32)
+    logits[::2] = 1e7 - 1
+    for chosen in (slice(None), slice(1000)):  # all of them, and few enough to be listed
+        mask = np.zeros(N_VOCAB, bool)
+        mask[chosen] = True
+        step = Step(logits, mask, NO_IDS, NO_VALUES, NO_IDS)
+        check(step, Sampling(min_p=math.exp(-0.7), seed=10))
+
+
+def test_no_probability_is_above_1() -> None:
+    # Rounded differences to a greatest logit that is forbidden, e^-38 and more above.
+    rng = np.random.default_rng(11)
+    sampler = Sampler(Sampling(seed=11), VOCABULARY)
+    for n_allowed in (1, 1, 2, 2500) * 50:
+        logits = (rng.standard_normal(N_VOCAB) * 8).astype(np.float32)
+        mask = np.zeros(N_VOCAB, bool)
+        mask[:n_allowed] = True
+        logits[: n_allowed - 1] -= 60  # one allowed token has it all
+        sample = sampler.sample(logits, pack(mask))
+        assert sample.masked_logprob <= 0
+        assert sample.sampling_logprob <= 0
+        assert sample.masked_logprob == pytest.approx(0, abs=3e-6)
+
+
+def test_what_xtc_leaves_is_weighed_anew_where_it_is_far_below() -> None:
+    # XTC drops the first, e^80 times the second; of the others each is e^-8 of that.
+    logits = np.full(N_VOCAB, -88.0)
+    logits[:2] = 0.0, -80.0
+    check(plain(logits), Sampling(xtc_probability=1.0, xtc_threshold=1e-38, seed=12))
 
 
 def test_equal_logits_are_kept_by_lower_id() -> None:

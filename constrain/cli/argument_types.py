@@ -42,4 +42,8 @@ def positive(text: str) -> int:
 
 def window(text: str) -> int:
     """How many of the last tokens; -1 means all."""
-    return -1 if text == "-1" else whole(text)
+    if text == "-1":
+        return -1
+    if not text.isascii() or not text.isdigit():
+        raise ArgumentTypeError(f"{text!r} is no whole number of 0 or more, nor -1 (all)")
+    return int(text)

@@ -39,7 +39,7 @@ _REPETITION: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
     ("--penalty-window", window, "N", "tokens that count as seen (default: 64; -1: all)"),
     ("--dry-multiplier", number, "X", "DRY: penalty on going on a repeated sequence"),
     ("--dry-base", number, "X", "its growth with each token (default: 1.75)"),
-    ("--dry-allowed-length", positive, "N", "repeated tokens not minded (default: 2)"),
+    ("--dry-allowed-length", positive, "N", "shorter repetitions are not minded (default: 2)"),
     ("--dry-window", window, "N", "tokens that DRY compares (default: -1, all)"),
 )
 

@@ -199,3 +199,19 @@ class TokenSampler:
 
 def uniform(key: int, counter: int) -> float:
     """The counter-th number of the random stream `key`, in [0, 1)."""
+
+def instruction_sets() -> list[str]:
+    """The instruction sets that this processor has vector loops for, the widest first.
+
+    Of "avx512", "avx2" and "baseline"; the first is used, unless another was chosen.
+    """
+
+def use_instruction_set(name: str) -> str:
+    """Take the vector loops of another set from now on, in all threads; for tests.
+
+    Returns:
+        The name of the set that was used before.
+
+    Raises:
+        ValueError: not one of `instruction_sets()`.
+    """

@@ -2,6 +2,8 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
 
 #include <array>
 #include <cstddef>
@@ -147,4 +149,8 @@ void bind_sampler(nb::module_& m) {
              "4 all that could come is banned.");
     m.def("uniform", &constrain::uniform, nb::arg("key"), nb::arg("counter"),
           "The counter-th number of the random stream `key`, float64 in [0, 1).");
+    m.def("instruction_sets", &constrain::instruction_sets,
+          "What this processor has vector loops for, widest first.");
+    m.def("use_instruction_set", &constrain::use_instruction_set, nb::arg("name"),
+          "Takes the loops of one of them from now on; returns the one used before.");
 }

@@ -214,6 +214,7 @@ class TokenSampler {
 
     // Weights of all tokens, and the draw from them (sampler_weights.cpp).
     double log_weight(float value) const;
+    static float at_least(double value);
     float floor_of(double share) const;
     double heated(double entropy, double n) const;
     double weigh(Extra extra);
@@ -237,11 +238,12 @@ class TokenSampler {
     Ring nearest(Step step);
 
     // Steps over more tokens than can be listed (sampler_wide.cpp).
-    void raise_floor(double least);
+    void raise_floor(float least);
     void recount();
     void keep_ring(const Ring& ring);
     void keep_sigma_wide();
-    double logit_of(double weight) const;
+    ChunkSpread exact_spread();
+    float least_of(double weight) const;
     void keep_xtc_wide();
     bool heat_wide();
     bool step_wide(Step step, const Random& random, double mu);

@@ -1,6 +1,7 @@
 // What the model itself says of the chosen token, and how much the mask removed.
 #include "sampler.h"
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 
@@ -64,9 +65,11 @@ void TokenSampler::measure(StepResult& result) {
     const double total = allowed_mass_ + forbidden_mass_;
     result.logprob = logit - max - std::log(total);
     result.removed_mass = forbidden_mass_ / total;
-    result.masked_logprob = allowed_max >= max - kFarBelow
-                                ? logit - max - std::log(allowed_mass_)
-                                : logit - allowed_max - log_allowed();
+    const double masked = allowed_max >= max - kFarBelow
+                              ? logit - max - std::log(allowed_mass_)
+                              : logit - allowed_max - log_allowed();
+    // The mass is of rounded differences: a token that has it all may seem to have more.
+    result.masked_logprob = std::min(0.0, masked);
 }
 
 }  // namespace constrain

@@ -1,8 +1,10 @@
 #include "sampler_vectors.h"
 
+#include <atomic>
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <stdexcept>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -190,25 +192,57 @@ CONSTRAIN_TARGET_END
 
 namespace {
 
-const VectorLoops& choose() {
+struct InstructionSet {
+    std::string_view name;
+    const VectorLoops* loops;
+};
+
+// Those of this processor, widest first.
+std::vector<InstructionSet> supported() {
+    std::vector<InstructionSet> sets;
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-        return avx512::loops;
+        sets.push_back({"avx512", &avx512::loops});
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        return avx2::loops;
+        sets.push_back({"avx2", &avx2::loops});
     }
 #endif
-    return baseline::loops;
+    sets.push_back({"baseline", &baseline::loops});
+    return sets;
+}
+
+std::atomic<const VectorLoops*>& in_use() {
+    static std::atomic<const VectorLoops*> loops = supported().front().loops;
+    return loops;
 }
 
 }  // namespace
 
-const VectorLoops& vector_loops() {
-    static const VectorLoops& chosen = choose();
-    return chosen;
+const VectorLoops& vector_loops() { return *in_use().load(std::memory_order_relaxed); }
+
+std::vector<std::string_view> instruction_sets() {
+    std::vector<std::string_view> names;
+    for (const InstructionSet& set : supported()) {
+        names.push_back(set.name);
+    }
+    return names;
+}
+
+std::string_view use_instruction_set(std::string_view name) {
+    const VectorLoops* wanted = nullptr;
+    std::string_view before;
+    for (const InstructionSet& set : supported()) {
+        wanted = set.name == name ? set.loops : wanted;
+        before = set.loops == &vector_loops() ? set.name : before;
+    }
+    if (wanted == nullptr) {
+        throw std::invalid_argument("no loops for this instruction set here");
+    }
+    in_use() = wanted;
+    return before;
 }
 
 }  // namespace constrain

@@ -3,8 +3,9 @@
 // Idea: a sampling step reads 128 000 floats, so what it costs is decided by a few inner
 // loops. They are written once (sampler_loops.h), with the compiler's generic 16-lane vectors
 // (GCC and Clang lower them to SSE2, AVX2, AVX-512 or NEON), and compiled for three instruction
-// sets on x86-64; the widest one that the processor has is chosen at the first call. Lanes are
-// added in the same order everywhere; multiply-add is fused where the processor can, so
+// sets on x86-64; the widest one that the processor has is chosen at the first call, and tests
+// choose each that it has. Lanes are added in the same order everywhere; multiply-add is fused
+// where the processor can, so
 // processors without it (x86-64 before 2013) may differ in the last bit of a weight, and a draw
 // that falls within that bit in its token.
 //
@@ -22,6 +23,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
+#include <vector>
 
 namespace constrain {
 
@@ -108,7 +111,14 @@ struct VectorLoops {
                           float center);
 };
 
-// The loops for this processor. Thread-safe.
+// The loops in use: the widest for this processor, unless another set was chosen. Thread-safe.
 const VectorLoops& vector_loops();
+
+// What the processor has loops for, widest first: of "avx512", "avx2" and "baseline".
+std::vector<std::string_view> instruction_sets();
+
+// Takes the loops of one of them from now on, in all threads; for tests. Returns the name of the
+// set used before. Throws std::invalid_argument for any other name.
+std::string_view use_instruction_set(std::string_view name);
 
 }  // namespace constrain

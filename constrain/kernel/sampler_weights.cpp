@@ -26,9 +26,16 @@ double TokenSampler::log_weight(float value) const {
     return (static_cast<double>(value) - max_) / heat_;
 }
 
+// The least float32 that is not below `value`.
+float TokenSampler::at_least(double value) {
+    const float nearest = to_float(value);
+    return nearest < value ? std::nextafter(nearest, std::numeric_limits<float>::infinity())
+                           : nearest;
+}
+
 // The least logit with `share` of the greatest probability.
 float TokenSampler::floor_of(double share) const {
-    return to_float(max_ + heat_ * std::log(share));
+    return at_least(max_ + heat_ * std::log(share));
 }
 
 // The temperature for this entropy (in nats) over n tokens.
@@ -158,7 +165,7 @@ std::int32_t TokenSampler::draw(double u, StepResult& result) {
         }
     }
     const double log_mass = (static_cast<double>(value_of(chosen)) - how_.max) / heat_;
-    result.sampling_logprob = log_mass - std::log(total);
+    result.sampling_logprob = std::min(0.0, log_mass - std::log(total));  // rounding
     return chosen;
 }
 

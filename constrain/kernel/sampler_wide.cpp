@@ -11,14 +11,15 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr std::int64_t kFewLeft = 2048;
+constexpr double kLeastSquares = 1e-20;  // of less, float32 loses those below 1e-38
 constexpr std::size_t kZipfTokens = 100;  // as in sampler_list.cpp: all that mirostat 1 looks at
 
 }  // namespace
 
 // Keeps working logits of `least` or more; of -inf none is kept anyway.
-void TokenSampler::raise_floor(double least) {
+void TokenSampler::raise_floor(float least) {
     if (least > floor_) {
-        floor_ = static_cast<float>(std::min<double>(least, FLT_MAX));
+        floor_ = least;
         weighed_ = false;
     }
 }
@@ -90,24 +91,50 @@ void TokenSampler::keep_sigma_wide() {
     };
     add(max_);
     add(static_cast<float>(max_ + all.sum / all.n));
+    if (!std::isfinite(all.squares) || all.squares < kLeastSquares) {
+        all = exact_spread();
+    }
     const double shift = all.sum / all.n;
     const double sigma = std::sqrt(std::max(0.0, all.squares / all.n - shift * shift));
-    const double least = max_ - settings_.top_n_sigma * sigma;
-    raise_floor(std::isfinite(least) ? least : -FLT_MAX);
+    raise_floor(at_least(max_ - settings_.top_n_sigma * sigma));
 }
 
-// The logit that has this weight.
-double TokenSampler::logit_of(double weight) const {
-    return how_.max + heat_ * std::log(weight);
+// The spread around the mean where float32 has no room for the squares.
+ChunkSpread TokenSampler::exact_spread() {
+    ChunkSpread all;
+    double center = max_;
+    for (int pass = 0; pass < 2; ++pass) {
+        center += pass == 0 ? 0 : all.sum / all.n;
+        all = {};
+        for (std::size_t chunk = 0; chunk < n_chunks_; ++chunk) {
+            load(chunk);
+            for (const float value : values_) {
+                const bool counts = value >= floor_;
+                const double away = counts ? value - center : 0;
+                all.n += counts ? 1 : 0;
+                all.sum += away;
+                all.squares += away * away;
+            }
+        }
+    }
+    return all;
+}
+
+// The least logit that has this weight; +inf if none is so great. Taken as a difference: added
+// to 1e38, a logarithm would be lost.
+float TokenSampler::least_of(double weight) const {
+    const double distance = heat_ * std::log(weight);
+    const bool reached = distance <= static_cast<double>(max_) - how_.max;
+    return reached ? at_least(how_.max + distance) : kInfinity;
 }
 
 // Of the tokens with the threshold's probability or more, only the least probable one stays.
 void TokenSampler::keep_xtc_wide() {
-    const double least = logit_of(settings_.xtc_threshold * weighed());
+    const float least = least_of(settings_.xtc_threshold * weighed());
     if (least > max_) {
         return;
     }
-    list_above(static_cast<float>(std::max<double>(least, -FLT_MAX)));
+    list_above(least);
     const auto last = std::max_element(listed_.begin(), listed_.end(), before);
     for (const Candidate& item : listed_) {
         if (before(item, *last)) {
@@ -166,7 +193,7 @@ bool TokenSampler::step_wide(Step step, const Random& random, double mu) {
             break;
         }
         case Step::mirostat_2: {
-            const double least = logit_of(std::exp2(-mu) * weighed());
+            const float least = least_of(std::exp2(-mu) * weighed());
             if (least > max_) {
                 k = 1;
             } else {

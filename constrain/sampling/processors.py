@@ -218,7 +218,8 @@ def typical_p(logits: Logits, p: float) -> Logits:
 
     Tokens are ranked by `|-log(q_i) - H|`, `H = -sum q log q`, ascending, lower id first.
     Source: Meister et al.: Locally typical sampling, 2023, section 4; llama.cpp's typical
-    sampler, which stops when p is passed, here when it is reached.
+    sampler, which stops when p is passed, here when it is reached (and whose entropy is NaN
+    where a probability is 0 in float32, as after its top-n-sigma).
     """
     if p >= 1:
         return np.array(logits, np.float32)
@@ -257,7 +258,9 @@ def top_n_sigma(logits: Logits, n: float) -> Logits:
 
     The deviation is that of the population (divided by the number of logits). Off for n <= 0.
     Where m is +inf only such logits are kept.
-    Source: Tang et al.: Top-nσ: not all logits are you need, 2024, algorithm 1.
+    Source: Tang et al.: Top-nσ: not all logits are you need, 2024, algorithm 1. llama.cpp's
+    sampler leaves what it drops among the candidates, so that a dynamic temperature after it
+    counts them.
     """
     values = np.asarray(logits, np.float64)
     if n <= 0:

@@ -145,7 +145,10 @@ class Sampler:
 
     @property
     def mu(self) -> float:
-        """Mirostat's state: the greatest surprise, in bits, of the next token."""
+        """Mirostat's state: the greatest surprise, in bits, of the next token.
+
+        It moves when a token that was drawn is accepted; where nothing is drawn, it stays.
+        """
         return self._mu
 
     def accept(self, token_id: int, *, forced: bool = False) -> None:
@@ -219,6 +222,7 @@ class Sampler:
             raise DecodeError(_reason(status, logits, mask_words))
         self._n_drawn += int(drawn)
         sample = Sample(*step[1:7])
+        self._next_mu = self._mu
         if self.settings.mirostat and drawn:
             self._next_mu = mirostat_update(
                 self._mu,

@@ -127,8 +127,10 @@ class Sampling:
             that would complete one, given the bytes of the output so far, cannot come. The
             comparison is of bytes, so `cat` also bans `cats` and `concatenate`, but not `Cat`.
             Under a grammar the ban yields where it would leave no token that can come, and
-            forced text is not looked at: a grammar that demands a text gets it. To exclude a
-            text from what a grammar allows, say so in the grammar.
+            forced text is not looked at: a grammar that demands a text gets it. It looks no
+            further than one token: of the choices yes and no with `yes` banned, `y` can come,
+            and demands the rest. To exclude a text from what a grammar allows, say so in the
+            grammar.
         order: the steps after the mask; every step that is on is in it once, and mirostat is
             the last. `temperature` after the others gives llama.cpp's default chain.
         seed: the same seed, model and input give the same tokens; None takes one at random.
