@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from constrain.arguments import require, unfit
 from constrain.driver.guidance import Guidance
-from constrain.errors import ArgumentError, GrammarError
+from constrain.errors import ArgumentError, GrammarError, shorten
+from constrain.grammar.json_places import reached
+from constrain.logprobs.paths import format_step, parse_pattern
 from constrain.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -62,16 +65,30 @@ def checked_stops(stop: object, grammar: object) -> tuple[str, ...]:
 
 
 def check_places(sampling: Sampling, compiled: CompiledGrammar | None) -> None:
-    """Biases at places of a JSON text need one.
+    """Biases at places of a JSON text need one, and it must have them.
 
     Raises:
         GrammarError: there are some, and no grammar of JSON.
+        ArgumentError: no text of the grammar has a value at such a place.
     """
-    if sampling.logit_bias_at and (compiled is None or compiled.grammar.kind != "json"):
+    if not sampling.logit_bias_at:
+        return
+    if compiled is None or compiled.grammar.kind != "json":
         raise GrammarError(
             "logit_bias_at names places of a JSON text: it needs a schema, a type, or a "
             "grammar made of one"
         )
+    for path in sampling.logit_bias_at:
+        pattern = parse_pattern(path)
+        n_reached, names = reached(compiled.grammar, pattern)
+        if n_reached == len(pattern):
+            continue
+        message = f"logit_bias_at: no text of the grammar has a value at {shorten(path)}"
+        key = pattern[n_reached]
+        near = get_close_matches(key, names, n=3, cutoff=0.5) if isinstance(key, str) else []
+        hint = ", ".join(map(format_step, near or names[:3]))
+        message += f"; there is {hint}" if hint else ""
+        raise ArgumentError(message, name="logit_bias_at", value=path)
 
 
 def check_faithful(grammar: object, guidance: object, stop: object) -> None:

@@ -122,7 +122,8 @@ class Sampling:
         logit_bias_at: the same for some places of a JSON text, by path: `{"$.city": {"Rome":
             1.5}, "$.items[*].name": …}`; `[*]` is any item and `.*` any member. It holds for
             tokens that begin where the value may begin, or inside of it. Biases of several
-            paths add up, `logit_bias` included. Only under a grammar of JSON.
+            paths add up, `logit_bias` included. Only under a grammar of JSON, and an error
+            where no text of the grammar has a value at the path.
         banned: texts that must not be written, however they are split into tokens: a token
             that would complete one, given the bytes of the output so far, cannot come. The
             comparison is of bytes, so `cat` also bans `cats` and `concatenate`, but not `Cat`.
