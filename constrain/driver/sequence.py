@@ -218,7 +218,9 @@ class Output:
         """The sample, or another one if it leaves too little of the budget to finish.
 
         Drawing anew among the tokens that fit is drawing from the distribution restricted
-        to them (rejection sampling), without working out that restriction at each step.
+        to them (rejection sampling), without working out that restriction at each step. Where
+        steps truncate, they look at all tokens in the first draw, at those that fit in the
+        second.
         """
         matcher = self._request.matcher
         if matcher is None or sample.token_id in self._vocabulary.end_ids:

@@ -105,8 +105,8 @@ def _members(case: ir.JsonObject, name: str | None) -> Iterator[ir.Node]:
     yield from (each.value for each in declared)
     if name is not None and declared:
         return
-    others = [] if case.additional is None else [case.additional]
-    yield from others
+    if case.additional is not None:
+        yield case.additional
     yield from (value for _, value in case.others)
 
 
