@@ -17,7 +17,8 @@ class Limits:
         depth: nesting of the generated text (objects, arrays, rules).
         arena_bytes: memory for configurations and memoized masks of one compiled grammar;
             above it the arena is compacted, and only what live matchers need is kept.
-        search_states: states visited to decide whether a combination can match at all.
+        search_states: states visited to decide whether a combination can match at all; also
+            the bytes of the longest text that is looked for as the shortest way to finish.
         seconds: wall time for one call to `compile`.
     """
 

@@ -194,6 +194,21 @@ def test_hostile_input_ends_in_a_result_or_a_limit_error(what: str) -> None:
     assert time.perf_counter() - start < 3, "one second, with room for a busy machine"
 
 
+def test_a_shortest_text_beyond_all_use_is_a_limit_error() -> None:
+    """Not a walk along 20 million bytes, or the memory for it."""
+    item = ir.JsonValue(scalar=ir.Literal("1"))
+    array = ir.JsonArray(items=item, min_items=10**7)
+    grammar = ir.Grammar(ir.JsonText(ir.JsonValue(arrays=(array,)), ir.JsonForm("compact")))
+    matcher = constrain.compile(grammar, vocabulary_of(JSON_TOKENS)).matcher()
+    matcher.accept_bytes(b"[1")
+    for find in (lambda: matcher.min_tokens, matcher.shortest_completion):
+        with pytest.raises(constrain.LimitError) as caught:
+            find()
+        assert caught.value.what == "search_states"
+        assert caught.value.given == 2 * 10**7 - 1  # a comma and a digit each; a bracket
+    assert not matcher.fits_after(JSON_TOKENS.index(b","), 1_000)
+
+
 def test_memory_stays_bounded_over_a_hundred_thousand_tokens() -> None:
     limit = 4 * 2**20
     compiled = constrain.compile(

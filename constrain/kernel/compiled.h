@@ -100,6 +100,7 @@ class Compiled {
                                            uint64_t* mask);
   ConfigId without_text(ConfigId config);
   Onward onward(ConfigId config);
+  void check_distance(ConfigId config);
   bool leads_on(const Threads& best, uint32_t left, uint8_t byte, Onward& found);
   uint32_t fewest_tokens(ConfigId config);
   uint32_t search_tokens(ConfigId config);

@@ -52,7 +52,15 @@ bool Compiled::leads_on(const Threads& best, uint32_t left, uint8_t byte, Onward
   return true;
 }
 
+// A way of so many bytes is followed byte by byte.
+void Compiled::check_distance(ConfigId config) {
+  if (potential(config) > limits.search_states)
+    throw LimitExceeded("search_states", potential(config),
+                        static_cast<double>(limits.search_states));
+}
+
 std::string Compiled::shortest_completion(ConfigId config) {
+  check_distance(config);
   std::string text;
   while (potential(config) > 0) {
     const Onward next = onward(config);
@@ -116,6 +124,7 @@ uint32_t Compiled::tokens_needed(ConfigId config) {
   const auto known = arena_->needed.find(config);
   if (known != arena_->needed.end()) return known->second;
   if (engine->complete) {
+    check_distance(config);
     const ConfigId unlike = with_unlike_names(config);
     if (unlike == config || may_become(config, names_ahead(unlike))) return fewest_tokens(config);
     return arena_->needed[config] = fewest_tokens(unlike);

@@ -9,6 +9,7 @@ namespace constrain {
 // The configuration itself if it is in no such key.
 ConfigId Compiled::with_unlike_names(ConfigId config) {
   const uint32_t n_bytes = potential(config);
+  if (n_bytes == kInfinite) return config;
   Threads at = threads(config);
   for (Thread& t : at) t = machine_->with_unlike_name(t, n_bytes);
   return arena_->config(at);
