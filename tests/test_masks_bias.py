@@ -77,3 +77,27 @@ def test_weights_of_nothing_bias_nothing(choices: dict[str, float]) -> None:
 def test_a_choice_without_weights_has_no_bias() -> None:
     grammar = ir.Grammar(ir.OneOf(("a", "bb")))
     assert biases(constrain.compile(grammar, vocabulary_of(TOKENS)).matcher()) == {}
+
+
+def test_texts_left_empty_cost_their_weights() -> None:
+    tokens = with_end((b"a", b"b", b"c", b"ab", b"ac", b"bc", b"abc"))
+    parts = weighted({"": -1.0, "a": 0.0}) + weighted({"": -2.0, "b": 0.0})
+    matcher = constrain.compile(parts + "c", vocabulary_of(tokens)).matcher()
+    # Without a: -1; without b: -2.
+    assert biases(matcher) == {1: -1.0, 2: -3.0, 4: -2.0, 5: -1.0}
+    matcher.accept(0)
+    assert biases(matcher) == {2: -2.0}
+    matcher = constrain.compile(parts, vocabulary_of(tokens)).matcher()
+    assert biases(matcher) == {1: -1.0, 7: -3.0}  # the last is the end
+    matcher.accept(0)
+    assert biases(matcher) == {7: -2.0}
+
+
+def test_a_token_that_may_stay_in_free_text_costs_nothing() -> None:
+    grammar = constrain.regex("[ab]{0,3}") + weighted({"a": 0.0, "b": -3.0})
+    matcher = constrain.compile(grammar, vocabulary_of(TOKENS)).matcher()
+    assert biases(matcher) == {}
+    matcher.accept(2)  # one more character is free: then b, or bb, ends in the choice
+    assert biases(matcher) == {2: -3.0, 5: -3.0}
+    matcher.accept(0)
+    assert biases(matcher) == {1: -3.0}

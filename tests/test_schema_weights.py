@@ -337,6 +337,50 @@ def test_leaving_out_a_wished_property_costs_its_weight() -> None:
     assert biases(matcher) == {TOKENS.index(b"}"): -3.0}
 
 
+def bias_of(schema: Any, before: bytes, token: bytes) -> float:
+    """The bias of one more token after a beginning of a compact text."""
+    tokens = (*TOKENS[:-1], token, b"")
+    grammar = constrain.json_schema(schema, whitespace="compact")
+    vocabulary = constrain.Vocabulary(tokens, [len(tokens) - 1])
+    matcher = constrain.compile(grammar, vocabulary).matcher()
+    matcher.accept_bytes(before)
+    assert matcher.mask()[len(tokens) - 2], token
+    return biases(matcher).get(len(tokens) - 2, 0.0)
+
+
+@pytest.mark.parametrize("token", [b'":12', b'":12,"', b'":12,"a', b'":12,"a"', b'":12,"a":'])
+def test_a_token_that_reads_a_key_a_value_and_a_key_costs_its_value(token: bytes) -> None:
+    # 12 weighs -4; that "note" may come, which weighs 2, is as it was before.
+    schema = {
+        "type": "object",
+        "properties": {"note": {"x-weight": 2}},
+        "additionalProperties": {"enum": [100, 12], "x-weight": [0, -4]},
+    }
+    assert bias_of(schema, b'{"x', token) == -4.0
+
+
+@pytest.mark.parametrize("token", [b"[", b"[1", b"[12", b"[12,1"])
+def test_a_token_is_worth_the_best_case_it_begins(token: bytes) -> None:
+    # Arrays of the second case read the same texts and weigh nothing.
+    numbers = {"enum": [1, 12, "a"]}
+    weighted = {"enum": [1, 12, "a"], "x-weight": [-3, -4, 0]}
+    cases: list[Any] = [{"type": "array", "items": items} for items in (weighted, numbers)]
+    assert bias_of({"anyOf": cases}, b"", token) == 0.0
+    assert bias_of({"anyOf": cases[:1]}, b"", b"[12,1") == -7.0
+
+
+def test_a_key_is_worth_the_best_case_it_begins() -> None:
+    # In the first case "k" weighs -3, in the second it must be there.
+    cases: list[Any] = [
+        {"type": "object", "properties": {"k": {"const": 1, "x-weight": -3}}},
+        {"type": "object", "properties": {"k": {"const": 2}}, "required": ["k"]},
+    ]
+    cases = [{**case, "additionalProperties": False} for case in cases]
+    assert bias_of({"anyOf": cases}, b"", b'{"k') == 0.0
+    assert bias_of({"anyOf": cases}, b"", b'{"k":1') == -3.0
+    assert bias_of({"anyOf": cases}, b"", b'{"k":2') == 0.0
+
+
 def test_a_grammar_without_weights_has_no_bias() -> None:
     # On a vocabulary that has seen weights, too.
     vocabulary = constrain.Vocabulary(TOKENS, [END])
