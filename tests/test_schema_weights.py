@@ -184,6 +184,10 @@ def first_biases(schema: Any, *names: str, **form: Any) -> list[float]:
         {"anyOf": [{"enum": ["a", "b"], "x-weight": [-5, 0]}, {"const": "a", "x-weight": 2}]},
         # A string that no branch lists weighs 0; "a" has 2 as a listed value.
         {"anyOf": [{"const": "a", "x-weight": 2}, {"type": "string", "maxLength": 1}]},
+        {"anyOf": [{"const": "a", "x-weight": 2}, {"type": "string"}]},
+        {"anyOf": [{"const": "a", "x-weight": 2}, {}]},
+        {"if": {"type": "string"}, "then": {"enum": ["a", "b"], "x-weight": [0, -2]}},
+        {"if": {"type": "number"}, "else": {"enum": ["a", "b"], "x-weight": [1, -1]}},
     ],
 )
 def test_a_is_two_nats_better_than_b(schema: Any) -> None:
@@ -200,6 +204,16 @@ def test_names_are_strings_first_and_json_text_otherwise() -> None:
     # The string "1" is meant, not the number; 2 and null have no such string beside them.
     schema = {"enum": ["1", 1, 2, None], "x-weight": {"1": -1, "2": -2, "null": -3}}
     assert first_biases(schema, '"', "1", "2", "n") == [-1, 0, -2, -3]
+
+
+@pytest.mark.parametrize("other", [{"type": "number"}, {}])
+def test_a_listed_number_has_its_weight_beside_all_numbers(other: Any) -> None:
+    # 12 has 3; 1 may still become 12 but weighs 0, and so does 2.
+    schema = {"anyOf": [{"const": 12, "x-weight": 3}, other]}
+    assert first_biases(schema, "1", "12", "2") == [0, 0, -3]
+    # At least what the branch gives it that does not list it.
+    schema = {"anyOf": [{"const": 12, "x-weight": -3}, other]}
+    assert first_biases(schema, "1", "12", "2") == [0, 0, 0]
 
 
 def test_other_types_weigh_nothing() -> None:
@@ -398,13 +412,18 @@ def test_a_grammar_without_weights_has_no_bias() -> None:
     ("schema", "message"),
     [
         ({"type": "string", "x-weight": 1}, "must be beside 'enum' or 'const'"),
-        ({"enum": ["a"], "x-weight": "1"}, "must be a finite number"),
-        ({"enum": ["a"], "x-weight": True}, "must be a finite number"),
+        ({"enum": ["a"], "x-weight": "1"}, "must be a number from -1e6 to 1e6"),
+        ({"enum": ["a"], "x-weight": True}, "must be a number from -1e6 to 1e6"),
         ({"enum": ["a"], "x-weight": [1, 2]}, "one number for each value"),
         ({"const": "a", "x-weight": [1]}, "one number for each value"),
         ({"enum": ["a"], "x-weight": {"b": 1}}, "'b' is none"),
-        ({"enum": ["a"], "x-weight": {"a": float("inf")}}, "must be a finite number"),
+        ({"enum": ["a"], "x-weight": {"a": float("inf")}}, "must be a number from -1e6 to 1e6"),
+        ({"enum": ["a"], "x-weight": 1.1e6}, "must be a number from -1e6 to 1e6"),
+        ({"enum": ["a"], "x-weight": 10**400}, "must be a number from -1e6 to 1e6"),
         ({"enum": ["a", [1]], "x-weight": [0, 1]}, "not of"),
+        ({"propertyNames": {"enum": ["a"], "x-weight": 1}}, "of values that are written"),
+        ({"not": {"enum": ["a"], "x-weight": 1}}, "of values that are written"),
+        ({"additionalProperties": {"x-weight": 1}}, "must be beside 'enum' or 'const'"),
     ],
 )
 def test_a_malformed_weight_is_an_error(schema: Any, message: str) -> None:
