@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,3 +102,33 @@ def test_a_token_that_may_stay_in_free_text_costs_nothing() -> None:
     assert biases(matcher) == {2: -3.0, 5: -3.0}
     matcher.accept(0)
     assert biases(matcher) == {1: -3.0}
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+PAIRS = [first + second for first in LETTERS + LETTERS.upper() for second in LETTERS]
+MANY = [*(pair.encode() for pair in PAIRS), b'{"', b"k", b'"', b"k\xc3", b""]
+
+
+def test_each_of_many_tokens_has_its_own_bias() -> None:
+    assert len(PAIRS) > 1_024
+    weights = {pair: -float(i % 5) for i, pair in enumerate(PAIRS)}
+    compiled = constrain.compile(weighted({**weights, "": -2.5}), vocabulary_of(MANY))
+    end = len(MANY) - 1
+    expected = {i: weights[pair] for i, pair in enumerate(PAIRS) if i % 5} | {end: -2.5}
+    assert biases(compiled.matcher()) == expected
+
+
+@pytest.mark.parametrize("order", ["schema", "any"])
+def test_a_key_beside_a_wished_one_costs_its_weight_where_it_cannot_follow(order: Any) -> None:
+    schema = {"type": "object", "properties": {"k": {"x-weight": 3}}}
+    grammar = constrain.json_schema(schema, property_order=order)
+    vocabulary = vocabulary_of((*MANY[:-1], *(bytes([b]) for b in b"{}:,0123456789"), b""))
+    matcher = constrain.compile(grammar, vocabulary).matcher()
+    matcher.accept_bytes(b'{"')
+    found = biases(matcher)
+    allowed = np.flatnonzero(matcher.mask()).tolist()
+    assert len(allowed) > len(PAIRS)
+    for token in allowed:
+        is_k = vocabulary.tokens[token] == b"k"
+        wanted = -3.0 if order == "schema" and not is_k else 0.0
+        assert found.get(token, 0.0) == wanted, vocabulary.tokens[token]

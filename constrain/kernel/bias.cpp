@@ -13,6 +13,8 @@ namespace constrain {
 
 namespace {
 
+constexpr size_t kMany = 1024;
+
 void add_words(const std::vector<uint64_t>& mask, float value,
                Biases& out) {
   for (uint32_t w = 0; w < mask.size(); ++w)
@@ -22,8 +24,20 @@ void add_words(const std::vector<uint64_t>& mask, float value,
 
 }  // namespace
 
-// Each token once, with its greatest bias.
-void Masker::keep_best(Biases& biases) {
+// Each token once, with its greatest bias, ascending.
+void Masker::keep_best(Biases& biases) const {
+  if (biases.size() > kMany) {  // up to the whole vocabulary: sorting would take milliseconds
+    constexpr float kNothing = -std::numeric_limits<float>::infinity();
+    std::vector<float> best(tables_.n_tokens() + 1, kNothing);  // the end is the last
+    for (const auto& [token, value] : biases) {
+      float& known = best[std::min(token, tables_.n_tokens())];
+      known = std::max(known, value);
+    }
+    biases.clear();
+    for (uint32_t t = 0; t < best.size(); ++t)
+      if (best[t] != kNothing) biases.emplace_back(t == tables_.n_tokens() ? kNone : t, best[t]);
+    return;
+  }
   std::sort(biases.begin(), biases.end(), [](const auto& a, const auto& b) {
     return a.first != b.first ? a.first < b.first : a.second > b.second;
   });
@@ -204,7 +218,7 @@ void Masker::weigh_names(TrieId id, const Thread& thread, float base, Biases& ou
     }
   }
   if (key.other != ExprPool::kEmptyExpr)
-    weigh_unnamed(id, thread, start + machine_.weight_with(cell, kNone), found);
+    weigh_unnamed(id, thread, start + machine_.weight_with(cell, kNone), base, found);
   out.insert(out.end(), found.begin(), found.end());
 }
 
@@ -227,8 +241,10 @@ void Masker::weigh_named(TrieId id, const NameStep& at, CellId cell, float start
   for (const Thread& next : after) weigh_all(rest, next, with, out);
 }
 
-// All tokens of the key that are not in `out` yet: those of names that are not declared.
-void Masker::weigh_unnamed(TrieId id, const Thread& thread, float base, Biases& out) {
+// All tokens of the key that are not in `out` yet: those of names that are not declared. Where
+// they are worth `unlisted`, as what is not listed is, only those that add something.
+void Masker::weigh_unnamed(TrieId id, const Thread& thread, float base, float unlisted,
+                           Biases& out) {
   const Key key = machine_.arena().keys[thread.lexeme & ~kKeyBit];
   const std::vector<LexemeTable::Exit> exits = tables_.table(id, key.other, true).exits;
   Biases others;
@@ -237,6 +253,7 @@ void Masker::weigh_unnamed(TrieId id, const Thread& thread, float base, Biases& 
     machine_.close_unnamed(thread.cell, exit.tag, after);
     weigh_after(exit.trie, after, base, others);
   }
+  if (others.empty() && base == unlisted) return;
   std::vector<uint64_t> mask = reach(id, thread);
   const auto is_left = [&](uint32_t token) { return mask[token >> 6] >> (token & 63) & 1; };
   const auto forget = [&](const Biases& known) {
@@ -246,7 +263,7 @@ void Masker::weigh_unnamed(TrieId id, const Thread& thread, float base, Biases& 
   std::erase_if(others, [&](const auto& entry) { return !is_left(entry.first); });
   forget(others);
   out.insert(out.end(), others.begin(), others.end());
-  add_words(mask, base, out);
+  if (base != unlisted) add_words(mask, base, out);
 }
 
 // The threads, by number, that follow a text which is complete with the thread.

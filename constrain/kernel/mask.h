@@ -61,13 +61,13 @@ class Masker {
   void mark_names(const Thread& thread, uint64_t* mask);
   void mark_live(const Thread& thread, uint64_t* mask);
 
-  static void keep_best(Biases& biases);
+  void keep_best(Biases& biases) const;
   void weigh(TrieId trie, const Thread& thread, float base, Biases& out);
   void weigh_lexeme(TrieId trie, const Thread& thread, float base, Biases& out);
   void weigh_key(TrieId trie, const Thread& thread, float base, Biases& out);
   void weigh_names(TrieId trie, const Thread& thread, float base, Biases& out);
   void weigh_named(TrieId trie, const NameStep& at, CellId cell, float start, Biases& out);
-  void weigh_unnamed(TrieId trie, const Thread& thread, float base, Biases& out);
+  void weigh_unnamed(TrieId trie, const Thread& thread, float base, float unlisted, Biases& out);
   bool is_between_members(const Thread& thread) const;
   void weigh_all(TrieId trie, const Thread& thread, float base, Biases& out);
   void weigh_after(TrieId rest, const Threads& after, float base, Biases& out);
