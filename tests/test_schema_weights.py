@@ -351,6 +351,18 @@ def test_leaving_out_a_wished_property_costs_its_weight() -> None:
     assert biases(matcher) == {TOKENS.index(b"}"): -3.0}
 
 
+@pytest.mark.parametrize("order", ["schema", "any"])
+def test_an_escape_in_a_key_leaves_a_wished_name_once(order: str) -> None:
+    # Once b\\ is there the key is not "b", which weighs 1 and may come later in any order only.
+    schema = {"type": "object", "properties": {"b": {"x-weight": 1}}}
+    matcher = compiled(schema, whitespace="compact", property_order=order).matcher()
+    costs = []
+    for token in (b"{", b'"', b"b", b"\\", b'"', b'"'):
+        costs.append(biases(matcher).get(TOKENS.index(token), 0.0))
+        matcher.accept(TOKENS.index(token))
+    assert costs == [0, 0, 0, -1.0 if order == "schema" else 0, 0, 0]
+
+
 def bias_of(schema: Any, before: bytes, token: bytes) -> float:
     """The bias of one more token after a beginning of a compact text."""
     tokens = (*TOKENS[:-1], token, b"")
