@@ -118,6 +118,14 @@ def test_each_of_many_tokens_has_its_own_bias() -> None:
     assert biases(compiled.matcher()) == expected
 
 
+def test_of_many_tokens_each_is_worth_the_better_of_two_choices() -> None:
+    fives = {pair: -float(i % 5) for i, pair in enumerate(PAIRS)}
+    threes = {pair: -float(i % 3) for i, pair in enumerate(PAIRS)}
+    compiled = constrain.compile(weighted(fives) | weighted(threes), vocabulary_of(MANY))
+    expected = {i: -float(min(i % 5, i % 3)) for i in range(len(PAIRS)) if i % 5 and i % 3}
+    assert biases(compiled.matcher()) == expected
+
+
 @pytest.mark.parametrize("order", ["schema", "any"])
 def test_a_key_beside_a_wished_one_costs_its_weight_where_it_cannot_follow(order: Any) -> None:
     schema = {"type": "object", "properties": {"k": {"x-weight": 3}}}
