@@ -59,6 +59,8 @@ def test_weights_stay_with_their_texts_in_order() -> None:
         ["\ud800"],
         {"a": float("nan")},
         {"a": float("inf")},
+        {"a": 1.1e6},
+        {"a": 10**400},
         {"a": "1"},
         {"a": True},
     ],

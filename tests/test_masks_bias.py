@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,3 +78,65 @@ def test_weights_of_nothing_bias_nothing(choices: dict[str, float]) -> None:
 def test_a_choice_without_weights_has_no_bias() -> None:
     grammar = ir.Grammar(ir.OneOf(("a", "bb")))
     assert biases(constrain.compile(grammar, vocabulary_of(TOKENS)).matcher()) == {}
+
+
+def test_texts_left_empty_cost_their_weights() -> None:
+    tokens = with_end((b"a", b"b", b"c", b"ab", b"ac", b"bc", b"abc"))
+    parts = weighted({"": -1.0, "a": 0.0}) + weighted({"": -2.0, "b": 0.0})
+    matcher = constrain.compile(parts + "c", vocabulary_of(tokens)).matcher()
+    # Without a: -1; without b: -2.
+    assert biases(matcher) == {1: -1.0, 2: -3.0, 4: -2.0, 5: -1.0}
+    matcher.accept(0)
+    assert biases(matcher) == {2: -2.0}
+    matcher = constrain.compile(parts, vocabulary_of(tokens)).matcher()
+    assert biases(matcher) == {1: -1.0, 7: -3.0}  # the last is the end
+    matcher.accept(0)
+    assert biases(matcher) == {7: -2.0}
+
+
+def test_a_token_that_may_stay_in_free_text_costs_nothing() -> None:
+    grammar = constrain.regex("[ab]{0,3}") + weighted({"a": 0.0, "b": -3.0})
+    matcher = constrain.compile(grammar, vocabulary_of(TOKENS)).matcher()
+    assert biases(matcher) == {}
+    matcher.accept(2)  # one more character is free: then b, or bb, ends in the choice
+    assert biases(matcher) == {2: -3.0, 5: -3.0}
+    matcher.accept(0)
+    assert biases(matcher) == {1: -3.0}
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+PAIRS = [first + second for first in LETTERS + LETTERS.upper() for second in LETTERS]
+MANY = [*(pair.encode() for pair in PAIRS), b'{"', b"k", b'"', b"k\xc3", b""]
+
+
+def test_each_of_many_tokens_has_its_own_bias() -> None:
+    assert len(PAIRS) > 1_024
+    weights = {pair: -float(i % 5) for i, pair in enumerate(PAIRS)}
+    compiled = constrain.compile(weighted({**weights, "": -2.5}), vocabulary_of(MANY))
+    end = len(MANY) - 1
+    expected = {i: weights[pair] for i, pair in enumerate(PAIRS) if i % 5} | {end: -2.5}
+    assert biases(compiled.matcher()) == expected
+
+
+def test_of_many_tokens_each_is_worth_the_better_of_two_choices() -> None:
+    fives = {pair: -float(i % 5) for i, pair in enumerate(PAIRS)}
+    threes = {pair: -float(i % 3) for i, pair in enumerate(PAIRS)}
+    compiled = constrain.compile(weighted(fives) | weighted(threes), vocabulary_of(MANY))
+    expected = {i: -float(min(i % 5, i % 3)) for i in range(len(PAIRS)) if i % 5 and i % 3}
+    assert biases(compiled.matcher()) == expected
+
+
+@pytest.mark.parametrize("order", ["schema", "any"])
+def test_a_key_beside_a_wished_one_costs_its_weight_where_it_cannot_follow(order: Any) -> None:
+    schema = {"type": "object", "properties": {"k": {"x-weight": 3}}}
+    grammar = constrain.json_schema(schema, property_order=order)
+    vocabulary = vocabulary_of((*MANY[:-1], *(bytes([b]) for b in b"{}:,0123456789"), b""))
+    matcher = constrain.compile(grammar, vocabulary).matcher()
+    matcher.accept_bytes(b'{"')
+    found = biases(matcher)
+    allowed = np.flatnonzero(matcher.mask()).tolist()
+    assert len(allowed) > len(PAIRS)
+    for token in allowed:
+        is_k = vocabulary.tokens[token] == b"k"
+        wanted = -3.0 if order == "schema" and not is_k else 0.0
+        assert found.get(token, 0.0) == wanted, vocabulary.tokens[token]

@@ -70,6 +70,14 @@ def test_every_keyword_of_a_reached_schema_is_listed_with_its_place() -> None:
     ]
 
 
+def test_a_weight_is_known_and_constrains_nothing() -> None:
+    report = constrain.json_schema({"const": "a", "x-weight": 1}).report()
+    assert list(report.keywords) == [
+        *exact("#", "const"),
+        KeywordUse("#", "x-weight", "annotation", "biases, and forbids nothing"),
+    ]
+
+
 def test_formats_that_leave_texts_out_are_listed_apart() -> None:
     report = constrain.json_schema({"format": "hostname"}).report()
     (use,) = report.treated("narrowed")

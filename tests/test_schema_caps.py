@@ -67,6 +67,14 @@ def test_arrays_have_as_many_items_as_the_cap_or_the_schema_says(
     )
 
 
+def test_a_cap_leaves_enough_items_to_be_let_off() -> None:
+    # Zeros alone are barred up to two of them: three are needed.
+    zeros = {"items": {"const": 0}}
+    schema = {"type": "array", **zeros, "not": {"maxItems": 2, **zeros}}
+    grammar = constrain.json_schema(schema, max_items=1)
+    check_both_sides(grammar, [items(3)], [items(2), items(4)])
+
+
 def test_the_cap_holds_at_every_depth_and_through_references() -> None:
     schema = {"items": {"$ref": "#"}, "type": "array"}
     grammar = constrain.json_schema(schema, max_items=1)

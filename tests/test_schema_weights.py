@@ -184,6 +184,10 @@ def first_biases(schema: Any, *names: str, **form: Any) -> list[float]:
         {"anyOf": [{"enum": ["a", "b"], "x-weight": [-5, 0]}, {"const": "a", "x-weight": 2}]},
         # A string that no branch lists weighs 0; "a" has 2 as a listed value.
         {"anyOf": [{"const": "a", "x-weight": 2}, {"type": "string", "maxLength": 1}]},
+        {"anyOf": [{"const": "a", "x-weight": 2}, {"type": "string"}]},
+        {"anyOf": [{"const": "a", "x-weight": 2}, {}]},
+        {"if": {"type": "string"}, "then": {"enum": ["a", "b"], "x-weight": [0, -2]}},
+        {"if": {"type": "number"}, "else": {"enum": ["a", "b"], "x-weight": [1, -1]}},
     ],
 )
 def test_a_is_two_nats_better_than_b(schema: Any) -> None:
@@ -200,6 +204,16 @@ def test_names_are_strings_first_and_json_text_otherwise() -> None:
     # The string "1" is meant, not the number; 2 and null have no such string beside them.
     schema = {"enum": ["1", 1, 2, None], "x-weight": {"1": -1, "2": -2, "null": -3}}
     assert first_biases(schema, '"', "1", "2", "n") == [-1, 0, -2, -3]
+
+
+@pytest.mark.parametrize("other", [{"type": "number"}, {}])
+def test_a_listed_number_has_its_weight_beside_all_numbers(other: Any) -> None:
+    # 12 has 3; 1 may still become 12 but weighs 0, and so does 2.
+    schema = {"anyOf": [{"const": 12, "x-weight": 3}, other]}
+    assert first_biases(schema, "1", "12", "2") == [0, 0, -3]
+    # At least what the branch gives it that does not list it.
+    schema = {"anyOf": [{"const": 12, "x-weight": -3}, other]}
+    assert first_biases(schema, "1", "12", "2") == [0, 0, 0]
 
 
 def test_other_types_weigh_nothing() -> None:
@@ -337,6 +351,62 @@ def test_leaving_out_a_wished_property_costs_its_weight() -> None:
     assert biases(matcher) == {TOKENS.index(b"}"): -3.0}
 
 
+@pytest.mark.parametrize("order", ["schema", "any"])
+def test_an_escape_in_a_key_leaves_a_wished_name_once(order: str) -> None:
+    # Once b\\ is there the key is not "b", which weighs 1 and may come later in any order only.
+    schema = {"type": "object", "properties": {"b": {"x-weight": 1}}}
+    matcher = compiled(schema, whitespace="compact", property_order=order).matcher()
+    costs = []
+    for token in (b"{", b'"', b"b", b"\\", b'"', b'"'):
+        costs.append(biases(matcher).get(TOKENS.index(token), 0.0))
+        matcher.accept(TOKENS.index(token))
+    assert costs == [0, 0, 0, -1.0 if order == "schema" else 0, 0, 0]
+
+
+def bias_of(schema: Any, before: bytes, token: bytes) -> float:
+    """The bias of one more token after a beginning of a compact text."""
+    tokens = (*TOKENS[:-1], token, b"")
+    grammar = constrain.json_schema(schema, whitespace="compact")
+    vocabulary = constrain.Vocabulary(tokens, [len(tokens) - 1])
+    matcher = constrain.compile(grammar, vocabulary).matcher()
+    matcher.accept_bytes(before)
+    assert matcher.mask()[len(tokens) - 2], token
+    return biases(matcher).get(len(tokens) - 2, 0.0)
+
+
+@pytest.mark.parametrize("token", [b'":12', b'":12,"', b'":12,"a', b'":12,"a"', b'":12,"a":'])
+def test_a_token_that_reads_a_key_a_value_and_a_key_costs_its_value(token: bytes) -> None:
+    # 12 weighs -4; that "note" may come, which weighs 2, is as it was before.
+    schema = {
+        "type": "object",
+        "properties": {"note": {"x-weight": 2}},
+        "additionalProperties": {"enum": [100, 12], "x-weight": [0, -4]},
+    }
+    assert bias_of(schema, b'{"x', token) == -4.0
+
+
+@pytest.mark.parametrize("token", [b"[", b"[1", b"[12", b"[12,1"])
+def test_a_token_is_worth_the_best_case_it_begins(token: bytes) -> None:
+    # Arrays of the second case read the same texts and weigh nothing.
+    numbers = {"enum": [1, 12, "a"]}
+    weighted = {"enum": [1, 12, "a"], "x-weight": [-3, -4, 0]}
+    cases: list[Any] = [{"type": "array", "items": items} for items in (weighted, numbers)]
+    assert bias_of({"anyOf": cases}, b"", token) == 0.0
+    assert bias_of({"anyOf": cases[:1]}, b"", b"[12,1") == -7.0
+
+
+def test_a_key_is_worth_the_best_case_it_begins() -> None:
+    # In the first case "k" weighs -3, in the second it must be there.
+    cases: list[Any] = [
+        {"type": "object", "properties": {"k": {"const": 1, "x-weight": -3}}},
+        {"type": "object", "properties": {"k": {"const": 2}}, "required": ["k"]},
+    ]
+    cases = [{**case, "additionalProperties": False} for case in cases]
+    assert bias_of({"anyOf": cases}, b"", b'{"k') == 0.0
+    assert bias_of({"anyOf": cases}, b"", b'{"k":1') == -3.0
+    assert bias_of({"anyOf": cases}, b"", b'{"k":2') == 0.0
+
+
 def test_a_grammar_without_weights_has_no_bias() -> None:
     # On a vocabulary that has seen weights, too.
     vocabulary = constrain.Vocabulary(TOKENS, [END])
@@ -354,13 +424,18 @@ def test_a_grammar_without_weights_has_no_bias() -> None:
     ("schema", "message"),
     [
         ({"type": "string", "x-weight": 1}, "must be beside 'enum' or 'const'"),
-        ({"enum": ["a"], "x-weight": "1"}, "must be a finite number"),
-        ({"enum": ["a"], "x-weight": True}, "must be a finite number"),
+        ({"enum": ["a"], "x-weight": "1"}, "must be a number from -1e6 to 1e6"),
+        ({"enum": ["a"], "x-weight": True}, "must be a number from -1e6 to 1e6"),
         ({"enum": ["a"], "x-weight": [1, 2]}, "one number for each value"),
         ({"const": "a", "x-weight": [1]}, "one number for each value"),
         ({"enum": ["a"], "x-weight": {"b": 1}}, "'b' is none"),
-        ({"enum": ["a"], "x-weight": {"a": float("inf")}}, "must be a finite number"),
+        ({"enum": ["a"], "x-weight": {"a": float("inf")}}, "must be a number from -1e6 to 1e6"),
+        ({"enum": ["a"], "x-weight": 1.1e6}, "must be a number from -1e6 to 1e6"),
+        ({"enum": ["a"], "x-weight": 10**400}, "must be a number from -1e6 to 1e6"),
         ({"enum": ["a", [1]], "x-weight": [0, 1]}, "not of"),
+        ({"propertyNames": {"enum": ["a"], "x-weight": 1}}, "of values that are written"),
+        ({"not": {"enum": ["a"], "x-weight": 1}}, "of values that are written"),
+        ({"additionalProperties": {"x-weight": 1}}, "must be beside 'enum' or 'const'"),
     ],
 )
 def test_a_malformed_weight_is_an_error(schema: Any, message: str) -> None:

@@ -8,13 +8,14 @@ does that.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Literal as OneWordOf
 
+from constrain.arguments import as_float
 from constrain.errors import GrammarError, shorten
 from constrain.grammar import ir, regex_text
+from constrain.grammar.wishes import MOST
 
 Dialect = OneWordOf["python", "ecma"]
 
@@ -67,11 +68,12 @@ def choice(options: Sequence[str] | Mapping[str, float]) -> ir.Grammar:
     Args:
         options: the texts; or a mapping from text to its weight in log space (natural
             logarithm): each unit multiplies the odds of that text by e. Only differences
-            between weights matter.
+            between weights matter. Where several alternatives of a composition still read
+            the same text, a token is worth the best of them.
 
     Raises:
         GrammarError: no text, a text twice, something that is no text, or a weight that is
-            not a finite number.
+            no number from -1e6 to 1e6.
     """
     if isinstance(options, str):
         raise GrammarError(
@@ -185,12 +187,11 @@ def _check_texts(what: str, texts: tuple[object, ...]) -> None:
 
 
 def _weight(option: str, weight: object) -> float:
-    if isinstance(weight, int | float) and not isinstance(weight, bool):
-        value = float(weight)
-        if math.isfinite(value):
-            return value
+    value = as_float(weight)
+    if value is not None and abs(value) <= MOST:
+        return value
     raise GrammarError(
-        f"choice: the weight of {shorten(option)} must be a finite number, got "
+        f"choice: the weight of {shorten(option)} must be a number from -1e6 to 1e6, got "
         f"{shorten(weight)}; leave a text out to forbid it"
     )
 

@@ -13,6 +13,8 @@ namespace constrain {
 
 namespace {
 
+constexpr size_t kMany = 1024;
+
 void add_words(const std::vector<uint64_t>& mask, float value,
                Biases& out) {
   for (uint32_t w = 0; w < mask.size(); ++w)
@@ -22,8 +24,20 @@ void add_words(const std::vector<uint64_t>& mask, float value,
 
 }  // namespace
 
-// Each token once, with its greatest bias.
-void Masker::keep_best(Biases& biases) {
+// Each token once, with its greatest bias, ascending.
+void Masker::keep_best(Biases& biases) const {
+  if (biases.size() > kMany) {  // up to the whole vocabulary: sorting would take milliseconds
+    constexpr float kNothing = -std::numeric_limits<float>::infinity();
+    std::vector<float> best(tables_.n_tokens() + 1, kNothing);  // the end is the last
+    for (const auto& [token, value] : biases) {
+      float& known = best[std::min(token, tables_.n_tokens())];
+      known = std::max(known, value);
+    }
+    biases.clear();
+    for (uint32_t t = 0; t < best.size(); ++t)
+      if (best[t] != kNothing) biases.emplace_back(t == tables_.n_tokens() ? kNone : t, best[t]);
+    return;
+  }
   std::sort(biases.begin(), biases.end(), [](const auto& a, const auto& b) {
     return a.first != b.first ? a.first < b.first : a.second > b.second;
   });
@@ -31,17 +45,40 @@ void Masker::keep_best(Biases& biases) {
   biases.erase(std::unique(biases.begin(), biases.end(), same), biases.end());
 }
 
+// The tokens of the tree that the thread allows, and those that need a look at the whole text.
+std::vector<uint64_t> Masker::reach(TrieId id, const Thread& thread) {
+  std::vector<uint64_t> mask(tables_.n_words());
+  Threads alone;
+  alone.push_back(thread);
+  Masker other(machine_, tables_);
+  other.fill_from(id, alone, mask.data());
+  for (const uint32_t token : other.uncertain_) mask[token >> 6] |= uint64_t{1} << (token & 63);
+  return mask;
+}
+
 // Every token of the tree that the thread allows: `base`, or more by what it adds.
 void Masker::weigh_all(TrieId id, const Thread& thread, float base, Biases& out) {
   if (thread.lexeme == kFinished) return;
   Biases found;
   weigh(id, thread, base, found);
-  std::vector<uint64_t> mask(tables_.n_words());
-  Threads alone;
-  alone.push_back(thread);
-  Masker(machine_, tables_).fill_from(id, alone, mask.data());
+  std::vector<uint64_t> mask = reach(id, thread);
   for (const auto& [token, value] : found) mask[token >> 6] &= ~(uint64_t{1} << (token & 63));
   add_words(mask, base, found);
+  out.insert(out.end(), found.begin(), found.end());
+}
+
+// Tokens of what may follow a lexeme. Where several threads do, each must list all that it allows
+// as soon as one lists any: a token is worth the best of them.
+void Masker::weigh_after(TrieId rest, const Threads& after, float base, Biases& out) {
+  const std::vector<float> changes = settled(after);
+  Biases found;
+  for (size_t i = 0; i < after.size(); ++i)
+    if (changes[i] == 0.0f) weigh(rest, after[i], base, found);
+    else weigh_all(rest, after[i], base + changes[i], found);
+  if (after.size() > 1 && !found.empty()) {
+    found.clear();
+    for (size_t i = 0; i < after.size(); ++i) weigh_all(rest, after[i], base + changes[i], found);
+  }
   out.insert(out.end(), found.begin(), found.end());
 }
 
@@ -59,12 +96,17 @@ void Masker::weigh(TrieId id, const Thread& thread, float base, Biases& out) {
     return;
   }
   if (cell.kind == FrameKind::kRoot) return;
-  const std::vector<LexemeTable::Exit> exits = tables_.table(id, thread.lexeme, true).exits;
+  const LexemeTable& table = tables_.table(id, thread.lexeme, true);
+  const TokenSet& inside = *table.inside;
+  const std::vector<LexemeTable::Exit> exits = table.exits;
+  Biases found;
   for (const LexemeTable::Exit& exit : exits) {
     Threads after;
     machine_.finish(thread.cell, exit.tag, after);
-    for (const Thread& next : after) weigh(exit.trie, next, base, out);
+    weigh_after(exit.trie, after, base, found);
   }
+  for (const auto& [token, value] : found)  // it may stay in this lexeme just as well
+    out.emplace_back(token, inside.has(token) ? std::max(value, base) : value);
 }
 
 // Does the thread stand before or after a member of an object whose properties have weights?
@@ -105,7 +147,9 @@ void Masker::weigh_lexeme(TrieId id, const Thread& thread, float base, Biases& o
         const TrieId rest = tables_.subtree(id, *c);
         Threads after;
         machine_.finish(thread.cell, tag, after);
-        for (const Thread& next : after) weigh_all(rest, next, ended, out);
+        const std::vector<float> changes = settled(after);
+        for (size_t i = 0; i < after.size(); ++i)
+          weigh_all(rest, after[i], ended + changes[i], out);
       }
       if (!pool.is_final(state)) pending.emplace_back(*c, state);
     }
@@ -131,7 +175,7 @@ void Masker::weigh_key(TrieId id, const Thread& thread, float base, Biases& out)
     for (const LexemeTable::Exit& exit : exits) {
       Threads after;
       machine_.close_unnamed(thread.cell, exit.tag, after);
-      for (const Thread& next : after) weigh(exit.trie, next, base, others);
+      weigh_after(exit.trie, after, base, others);
     }
     const Trie& trie = tables_.trie(id);
     for (const NameStep& step : closed)
@@ -143,8 +187,7 @@ void Masker::weigh_key(TrieId id, const Thread& thread, float base, Biases& out)
     if (tables_.trie(id).end(step.node) == step.node + 1) continue;
     Threads after;
     machine_.close_key(step.key, thread.cell, after);
-    const TrieId rest = tables_.subtree(id, step.node);
-    for (const Thread& next : after) weigh(rest, next, base, out);
+    weigh_after(tables_.subtree(id, step.node), after, base, out);
   }
 }
 
@@ -175,7 +218,7 @@ void Masker::weigh_names(TrieId id, const Thread& thread, float base, Biases& ou
     }
   }
   if (key.other != ExprPool::kEmptyExpr)
-    weigh_unnamed(id, thread, start + machine_.weight_with(cell, kNone), found);
+    weigh_unnamed(id, thread, start + machine_.weight_with(cell, kNone), base, found);
   out.insert(out.end(), found.begin(), found.end());
 }
 
@@ -198,20 +241,20 @@ void Masker::weigh_named(TrieId id, const NameStep& at, CellId cell, float start
   for (const Thread& next : after) weigh_all(rest, next, with, out);
 }
 
-// All tokens of the key that are not in `out` yet: those of names that are not declared.
-void Masker::weigh_unnamed(TrieId id, const Thread& thread, float base, Biases& out) {
+// All tokens of the key that are not in `out` yet: those of names that are not declared. Where
+// they are worth `unlisted`, as what is not listed is, only those that add something.
+void Masker::weigh_unnamed(TrieId id, const Thread& thread, float base, float unlisted,
+                           Biases& out) {
   const Key key = machine_.arena().keys[thread.lexeme & ~kKeyBit];
   const std::vector<LexemeTable::Exit> exits = tables_.table(id, key.other, true).exits;
   Biases others;
   for (const LexemeTable::Exit& exit : exits) {
     Threads after;
     machine_.close_unnamed(thread.cell, exit.tag, after);
-    for (const Thread& next : after) weigh(exit.trie, next, base, others);
+    weigh_after(exit.trie, after, base, others);
   }
-  std::vector<uint64_t> mask(tables_.n_words());
-  Threads alone;
-  alone.push_back(thread);
-  Masker(machine_, tables_).fill_from(id, alone, mask.data());
+  if (others.empty() && base == unlisted) return;
+  std::vector<uint64_t> mask = reach(id, thread);
   const auto is_left = [&](uint32_t token) { return mask[token >> 6] >> (token & 63) & 1; };
   const auto forget = [&](const Biases& known) {
     for (const auto& [token, value] : known) mask[token >> 6] &= ~(uint64_t{1} << (token & 63));
@@ -220,50 +263,90 @@ void Masker::weigh_unnamed(TrieId id, const Thread& thread, float base, Biases& 
   std::erase_if(others, [&](const auto& entry) { return !is_left(entry.first); });
   forget(others);
   out.insert(out.end(), others.begin(), others.end());
-  add_words(mask, base, out);
+  if (base != unlisted) add_words(mask, base, out);
 }
 
-// What follows weighted texts that are complete and may still grow: it settles for them.
-std::vector<Masker::Settled> Masker::settled(const Threads& threads) {
-  ExprPool& pool = machine_.program().pool;
-  std::vector<Settled> found;
-  for (const Thread& thread : threads) {
-    if (thread.lexeme >= kTrackBit || !pool.is_weighted(thread.lexeme)) continue;
-    if (!(pool.tags(thread.lexeme) >> kTagScalar & 1)) continue;
-    const float own = pool.own_weight(thread.lexeme, kTagScalar);
-    const float change = own - pool.best_weight(thread.lexeme);
-    Threads after;
-    machine_.finish(thread.cell, kTagScalar, after);
-    for (const Thread& next : after) found.push_back({next, change});
+// The threads, by number, that follow a text which is complete with the thread.
+std::vector<size_t> Masker::followers(const Threads& threads, size_t complete) {
+  std::vector<size_t> found;
+  Threads after;
+  machine_.finish(threads[complete].cell, kTagScalar, after);
+  for (const Thread& next : after) {
+    const auto at = static_cast<size_t>(std::find(threads.begin(), threads.end(), next) -
+                                        threads.begin());
+    if (at != threads.size() && at != complete) found.push_back(at);
   }
   return found;
+}
+
+// What it changes to read on with each of the threads: what follows a weighted text that is
+// complete and may still grow, or may be empty, settles for it.
+std::vector<float> Masker::settled(const Threads& threads) {
+  ExprPool& pool = machine_.program().pool;
+  std::vector<float> changes(threads.size(), 0.0f);
+  std::vector<size_t> complete;
+  bool any = false;
+  for (size_t i = 0; i < threads.size(); ++i) {
+    const ExprId lexeme = threads[i].lexeme;
+    if (lexeme >= kTrackBit || !(pool.tags(lexeme) >> kTagScalar & 1)) continue;
+    complete.push_back(i);
+    any |= pool.is_weighted(lexeme);
+  }
+  if (!any) return changes;
+  constexpr float kUnknown = -std::numeric_limits<float>::infinity();
+  std::vector<std::vector<size_t>> after(threads.size());
+  for (const size_t i : complete) after[i] = followers(threads, i);
+  for (const size_t i : complete)
+    for (const size_t to : after[i]) changes[to] = kUnknown;
+  // What follows a thread by way of an empty text follows that.
+  const auto is_direct = [&](size_t from, size_t to) {
+    return std::none_of(after[from].begin(), after[from].end(), [&](size_t by) {
+      return by != to &&
+             std::find(after[by].begin(), after[by].end(), to) != after[by].end() &&
+             pool.is_weighted(threads[by].lexeme);
+    });
+  };
+  for (bool changed = true; changed;) {  // ends, since nothing is won on the way
+    changed = false;
+    for (const size_t from : complete) {
+      const ExprId lexeme = threads[from].lexeme;
+      const float by =
+          changes[from] + pool.own_weight(lexeme, kTagScalar) - pool.best_weight(lexeme);
+      for (const size_t to : after[from]) {
+        if (by <= changes[to] || !is_direct(from, to)) continue;
+        changes[to] = by;
+        changed = true;
+      }
+    }
+  }
+  std::replace(changes.begin(), changes.end(), kUnknown, 0.0f);
+  return changes;
 }
 
 void Masker::biases(const Threads& threads, Biases& out) {
   out.clear();
   if (!machine_.program().weighted) return;
-  const std::vector<Settled> after = settled(threads);
+  const std::vector<float> changes = settled(threads);
   std::vector<uint64_t> unbiased(tables_.n_words()), mask(tables_.n_words());
   bool may_end = false;  // without a change
-  for (const Thread& thread : threads) {
-    const auto of = std::find_if(after.begin(), after.end(),
-                                 [&](const Settled& s) { return s.thread == thread; });
-    const float change = of == after.end() ? 0.0f : of->change;
+  for (size_t i = 0; i < threads.size(); ++i) {
+    const Thread& thread = threads[i];
     if (thread.lexeme == kFinished) {
-      may_end |= change == 0.0f;
-      if (change != 0.0f) out.emplace_back(kNone, change);
+      may_end |= changes[i] == 0.0f;
+      if (changes[i] != 0.0f) out.emplace_back(kNone, changes[i]);
       continue;
     }
     Biases found;
-    if (change == 0.0f) weigh(Tables::kVocabulary, thread, 0.0f, found);
-    else weigh_all(Tables::kVocabulary, thread, change, found);
+    if (changes[i] == 0.0f) weigh(Tables::kVocabulary, thread, 0.0f, found);
+    else weigh_all(Tables::kVocabulary, thread, changes[i], found);
     if (threads.size() > 1) {
       Threads alone;
       alone.push_back(thread);
-      Masker(machine_, tables_).fill_from(Tables::kVocabulary, machine_.forgotten(alone),
-                                          mask.data());
-      for (const auto& [token, value] : found)
-        mask[token >> 6] &= ~(uint64_t{1} << (token & 63));
+      Masker(machine_, tables_).fill(alone, mask.data());
+      std::erase_if(found, [&](const auto& entry) {
+        return !(mask[entry.first >> 6] >> (entry.first & 63) & 1);
+      });
+      for (const auto& [token, value] : found) mask[token >> 6] &= ~(uint64_t{1} << (token & 63));
       for (size_t w = 0; w < mask.size(); ++w) unbiased[w] |= mask[w];
     }
     out.insert(out.end(), found.begin(), found.end());

@@ -226,7 +226,7 @@ void Compiled::biases(ConfigId config, const Outline* outline, Biases& out) {
   });
   out.insert(out.end(), ends.begin(), ends.end());
   if (outline) outline->biases(engine->shapes(), engine->tables.tokens(), mask.data(), out);
-  std::sort(out.begin(), out.end());
+  if (!std::is_sorted(out.begin(), out.end())) std::sort(out.begin(), out.end());
   if (outline) add_up(out);
 }
 

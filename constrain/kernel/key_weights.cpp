@@ -44,8 +44,11 @@ float Machine::weight_ahead(const Key& key, const Cell& cell) const {
   if (key.other != ExprPool::kEmptyExpr) best = weight_with(cell, kNone);
   if (key.name != kNone) {
     const NameTree::Node& node = spec.names.nodes[key.name];
+    const bool escaped = key.escape != kNoEscape;
+    const uint32_t depth = escaped ? name_depth(spec, key.name) : 0;
     for (uint32_t i = node.lo; i < node.hi; ++i)
-      if (may_use(spec, state, i)) best = std::max(best, weight_with(cell, i));
+      if ((!escaped || escape_spells(spec, i, depth, key.escape)) && may_use(spec, state, i))
+        best = std::max(best, weight_with(cell, i));
   }
   return best == -std::numeric_limits<float>::infinity() ? 0.0f : best;
 }

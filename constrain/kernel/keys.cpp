@@ -210,23 +210,35 @@ bool Machine::may_go_on(const Key& key, const Cell& cell) const {
   return key.other != ExprPool::kEmptyExpr && has_fresh_name(key, program_.objects[cell.node]);
 }
 
+// Bytes that all names below `name` share: those of the first, up to it.
+uint32_t Machine::name_depth(const ObjectSpec& spec, uint32_t name) const {
+  const std::string& first = spec.properties[spec.names.nodes[name].lo].name;
+  uint32_t depth = 0;
+  for (uint32_t at = 0; at != name; ++depth)
+    at = spec.names.child(at, static_cast<uint8_t>(first[depth]));
+  return depth;
+}
+
+// Does the name go on after `depth` bytes with a character that the escape can become?
+bool Machine::escape_spells(const ObjectSpec& spec, uint32_t property, uint32_t depth,
+                            uint32_t escape) const {
+  const std::string& text = spec.properties[property].name;
+  if (text.size() <= depth) return false;
+  if ((static_cast<uint8_t>(text[depth]) & 0xC0) == 0x80) return false;  // inside a character
+  size_t at = depth;
+  const uint32_t code = decode_utf8(text, at);
+  const auto& ranges = pool_.reach_of(escape, program_.forms[spec.form].escapes);
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [&](const CodeRange& r) { return r.lo <= code && code <= r.hi; });
+}
+
 // Does a usable name below `name` go on with a character that the escape can become?
 bool Machine::name_reaches(const ObjectSpec& spec, const uint32_t* state, uint32_t name,
                            uint32_t escape) const {
-  const auto& ranges = pool_.reach_of(escape, program_.forms[spec.form].escapes);
   const NameTree::Node& node = spec.names.nodes[name];
-  uint32_t depth = 0;  // bytes that all names of the node share: those of its first, up to it
-  for (uint32_t at = 0; at != name; ++depth)
-    at = spec.names.child(at, static_cast<uint8_t>(spec.properties[node.lo].name[depth]));
-  for (uint32_t i = node.lo; i < node.hi; ++i) {
-    const std::string& text = spec.properties[i].name;
-    if (text.size() <= depth || !may_use(spec, state, i)) continue;
-    if ((static_cast<uint8_t>(text[depth]) & 0xC0) == 0x80) continue;  // inside a character
-    size_t at = depth;
-    const uint32_t code = decode_utf8(text, at);
-    for (const CodeRange r : ranges)
-      if (r.lo <= code && code <= r.hi) return true;
-  }
+  const uint32_t depth = name_depth(spec, name);
+  for (uint32_t i = node.lo; i < node.hi; ++i)
+    if (escape_spells(spec, i, depth, escape) && may_use(spec, state, i)) return true;
   return false;
 }
 

@@ -168,6 +168,9 @@ class Machine {
   bool seen(const ObjectSpec& spec, const uint32_t* state, uint32_t property) const;
   bool can_close(const ObjectSpec& spec, const uint32_t* state) const;
   bool can_continue(const ObjectSpec& spec, uint32_t object, const uint32_t* state) const;
+  uint32_t name_depth(const ObjectSpec& spec, uint32_t name) const;
+  bool escape_spells(const ObjectSpec& spec, uint32_t property, uint32_t depth,
+                     uint32_t escape) const;
   bool name_reaches(const ObjectSpec& spec, const uint32_t* state, uint32_t name,
                     uint32_t escape) const;
   // --- objects with demands (member_plans.cpp)

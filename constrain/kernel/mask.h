@@ -61,20 +61,19 @@ class Masker {
   void mark_names(const Thread& thread, uint64_t* mask);
   void mark_live(const Thread& thread, uint64_t* mask);
 
-  struct Settled {  // a thread that follows a weighted text which has just ended
-    Thread thread;
-    float change;
-  };
-  static void keep_best(Biases& biases);
+  void keep_best(Biases& biases) const;
   void weigh(TrieId trie, const Thread& thread, float base, Biases& out);
   void weigh_lexeme(TrieId trie, const Thread& thread, float base, Biases& out);
   void weigh_key(TrieId trie, const Thread& thread, float base, Biases& out);
   void weigh_names(TrieId trie, const Thread& thread, float base, Biases& out);
   void weigh_named(TrieId trie, const NameStep& at, CellId cell, float start, Biases& out);
-  void weigh_unnamed(TrieId trie, const Thread& thread, float base, Biases& out);
+  void weigh_unnamed(TrieId trie, const Thread& thread, float base, float unlisted, Biases& out);
   bool is_between_members(const Thread& thread) const;
   void weigh_all(TrieId trie, const Thread& thread, float base, Biases& out);
-  std::vector<Settled> settled(const Threads& threads);
+  void weigh_after(TrieId rest, const Threads& after, float base, Biases& out);
+  std::vector<size_t> followers(const Threads& threads, size_t complete);
+  std::vector<float> settled(const Threads& threads);
+  std::vector<uint64_t> reach(TrieId trie, const Thread& thread);
   void fill_from(TrieId trie, const Threads& threads, uint64_t* mask);
 
   Machine& machine_;

@@ -14,6 +14,11 @@ void TokenSet::add_to(uint64_t* mask) const {
   for (const uint32_t id : ids) mask[id >> 6] |= uint64_t{1} << (id & 63);
 }
 
+bool TokenSet::has(uint32_t token) const {
+  if (!words.empty()) return words[token >> 6] >> (token & 63) & 1;
+  return std::find(ids.begin(), ids.end(), token) != ids.end();
+}
+
 Tables::Tables(std::vector<std::string> tokens, ExprPool& pool)
     : tokens_(std::move(tokens)), pool_(pool) {
   std::vector<Trie::Entry> entries;

@@ -37,6 +37,7 @@ struct TokenSet {
   std::vector<uint64_t> words;  // a bitset, or empty
   std::vector<uint32_t> ids;    // a list, if the bitset is empty
   void add_to(uint64_t* mask) const;
+  bool has(uint32_t token) const;
   uint64_t bytes() const { return words.capacity() * 8 + ids.capacity() * 4; }
 };
 

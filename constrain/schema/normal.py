@@ -70,16 +70,14 @@ class Normalizer:
         document: where references are resolved.
         relaxing: what is left out; None: what is not supported is an error.
         notes: what was treated as an annotation, in order of discovery.
-        has_weights: whether some schema that was read has an `x-weight`.
-        unlisted_weights: the places that have one and list no values, by the schema's id.
+        weighted: the places that were read and have an `x-weight`, by the schema's id.
     """
 
     def __init__(self, document: Document, relaxing: Relaxing | None = None) -> None:
         self.document = document
         self.relaxing = relaxing
         self.notes = list(document.notes)
-        self.has_weights = False
-        self.unlisted_weights: dict[int, Place] = {}
+        self.weighted: dict[int, Place] = {}
         # The place is kept beside what is known, so that no other object is given its id.
         self._known: dict[tuple[PlaceKey, bool], tuple[Place, Cases]] = {}
         self._ends: dict[PlaceKey, tuple[Place, Place]] = {}
@@ -158,9 +156,7 @@ class Normalizer:
         if len(keywords) != len(schema) and not schema.keys() <= draft.known:
             for name in schema:
                 if name == X_WEIGHT:
-                    self.has_weights = True
-                    if schema.keys().isdisjoint(("enum", "const")):
-                        self.unlisted_weights[id(schema)] = place
+                    self.weighted[id(schema)] = place
                 elif name not in draft.known:
                     self.notes.append(f"unknown keyword {shorten(name)} at {pointer}")
         return keywords if self.relaxing is None else self.relaxing.kept(schema, keywords)

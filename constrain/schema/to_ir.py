@@ -41,7 +41,7 @@ from constrain.schema.objects import ANY_OBJECT, ObjectCase
 from constrain.schema.obligations import NeedWay, Obligations
 from constrain.schema.relaxing import MAX_PASSES, Relaxation, Relaxing
 from constrain.schema.strings import ANY_STRING, ANY_TEXT, StringCase, content, union, writable
-from constrain.schema.weights import Weigher, weighted_text
+from constrain.schema.weights import Weigher, Weights, weighted_text
 
 ANY_RULE: Final = "any value"
 UNCAPPED_ANY_RULE: Final = "any value without caps"
@@ -144,8 +144,7 @@ class Builder:
         while self._pending:
             name, need, self._shared = self._pending.pop()
             self._rules[name] = self._body(need)
-        if self._normalizer.unlisted_weights:
-            self._weigher.check_used(self._normalizer.unlisted_weights)
+        self._weigher.check_used(self._normalizer.weighted)
         node: Node = value
         body = self._rules[value.name]
         if body is _NO_VALUE:
@@ -226,10 +225,11 @@ class Builder:
         return self._value(self._normalizer.cases(place, keywords), (place,), depth)
 
     def _value(self, cases: Cases, need: Need, depth: int) -> Node:
-        if cases is ANYTHING:
+        weights = self._weigher.of_need(need) if self._normalizer.weighted else {}
+        if cases is ANYTHING and not any(weights.values()):
             self._taken.add(self._shared.any_rule)
             return self._shared.value
-        scalar = self._scalar(cases, need)
+        scalar = self._scalar(cases, need, weights)
         objects: tuple[JsonObject, ...] = ()
         arrays: tuple[JsonArray, ...] = ()
         if cases.objects:
@@ -241,10 +241,9 @@ class Builder:
             return _NO_VALUE
         return JsonValue(scalar, objects, arrays, need[0][1])
 
-    def _scalar(self, cases: Cases, need: Need) -> Node | None:
+    def _scalar(self, cases: Cases, need: Need, weights: Weights) -> Node | None:
         nodes: list[Node] = []
-        if self._normalizer.has_weights:
-            weights = self._weigher.of_need(need)
+        if weights:
             listed, cases = weighted_text(cases, weights, self._form.escapes, need[0][1])
             nodes += () if listed is None else (listed,)
         nodes += _WORDS[cases.words]

@@ -10,6 +10,7 @@ from typing import Literal as OneWordOf
 from constrain.errors import shorten
 from constrain.schema.document import Document
 from constrain.schema.formats import format_use
+from constrain.schema.normal import X_WEIGHT
 from constrain.schema.reachable import Visit, reachable
 from constrain.schema.relaxing import Relaxation
 
@@ -74,7 +75,9 @@ def _of_schema(visit: Visit, relaxed: dict[tuple[str, str], str]) -> Iterator[Ke
             continue
         reason = ""
         if keyword not in visit.keywords and keyword not in _OBEYED:
-            if keyword not in scope.draft.known:
+            if keyword == X_WEIGHT:
+                reason = "biases, and forbids nothing"
+            elif keyword not in scope.draft.known:
                 reason = "unknown keyword"
             elif keyword in scope.draft.keywords:
                 reason = "says nothing beside the keywords here"

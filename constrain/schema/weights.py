@@ -18,13 +18,18 @@ from decimal import Decimal
 from itertools import product
 from typing import Any, Final
 
+from constrain.arguments import as_float
 from constrain.errors import SchemaError, UnsupportedSchemaError, shorten
 from constrain.grammar.ir import Choice, Escapes, Literal, Node
+from constrain.grammar.wishes import MOST
 from constrain.schema.cases import FALSE, NULL, TRUE, Cases
 from constrain.schema.decimals import plain
 from constrain.schema.document import REFERENCES, Need, Place, PlaceKey, key_of
+from constrain.schema.implications import implications
 from constrain.schema.needs import NEVER, Either, Negation
 from constrain.schema.normal import X_WEIGHT, Normalizer
+from constrain.schema.numbers import ANY_NUMBER
+from constrain.schema.strings import ANY_STRING, writable
 from constrain.schema.values import read_number
 
 MAX_SPELLINGS: Final = 4_096
@@ -63,7 +68,7 @@ class Weigher:
         """The weight of including a property: the numbers at its own schemas, added up.
 
         Raises:
-            SchemaError: a weight that is no finite number, where no values are listed.
+            SchemaError: a weight that is no number from -1e6 to 1e6, with no values listed.
         """
         total = 0.0
         for place in need:
@@ -80,11 +85,15 @@ class Weigher:
         """Refuse weights that say nothing.
 
         Raises:
-            SchemaError: a schema with a weight lists no values and is no property.
+            SchemaError: a schema with a weight lists no values and is no property, or what
+                it lists is never written: the names of `propertyNames`, or below `not`.
         """
         for key, place in places.items():
-            if key not in self._used:
+            if key in self._used:
+                continue
+            if place[0].keys().isdisjoint(("enum", "const")):
                 raise _malformed("beside 'enum' or 'const', or that of a property", place)
+            raise _malformed("of values that are written, and these are not", place)
 
     def _of_place(self, place: Place) -> Weights:
         place = self._normalizer.entered(place)
@@ -108,12 +117,16 @@ class Weigher:
                 yield self._of_place(document.resolve(schema[keyword], pointer, scope, keyword))
         if hides:
             return
+        if not schema.keys().isdisjoint(("enum", "const")):
+            self._used.add(id(schema))
         yield own_weights(place)
         for branch in self._normalizer.branches("allOf", place, keywords):
             yield self._of_place(branch)
         for keyword in ("anyOf", "oneOf"):
             branches = self._normalizer.branches(keyword, place, keywords)
             yield _best(map(self._of_place, branches))
+        for ways in implications(place, keywords):
+            yield _best(map(self.of_need, ways))
 
 
 def own_weights(place: Place) -> Weights:
@@ -164,6 +177,12 @@ def weighted_text(
         for text, weight in listed.items():
             for spelling in () if string.parts else spellings(text, escapes, pointer):
                 texts[spelling] = weight
+    # What lists a value is no case of its own beside one that holds all strings or numbers.
+    for (kind, text), weight in weights.items():
+        if weight > 0 and kind == "string" and ANY_STRING in cases.strings and writable(text):
+            texts |= dict.fromkeys(spellings(text, escapes, pointer), weight)
+        elif weight > 0 and kind == "number" and ANY_NUMBER in cases.numbers:
+            texts[text] = weight
     if not any(texts.values()):
         return None, cases
     rest = replace(
@@ -247,11 +266,10 @@ def _named(given: dict[str, Any], scalars: list[Scalar | None], place: Place) ->
 
 
 def _number(weight: object, place: Place) -> float:
-    if isinstance(weight, (int, float, Decimal)) and not isinstance(weight, bool):
-        value = float(weight)
-        if math.isfinite(value):
-            return value
-    raise _malformed("a finite number, or an array or object of them", place)
+    value = float(weight) if isinstance(weight, Decimal) else as_float(weight)
+    if value is not None and abs(value) <= MOST:
+        return value
+    raise _malformed("a number from -1e6 to 1e6, or an array or object of them", place)
 
 
 def _malformed(expected: str, place: Place) -> SchemaError:
