@@ -75,7 +75,8 @@ uint64_t Arena::memory() const {
          items.bytes() + levels.bytes() + tracked.bytes() +
          masks.size() * 96 +
          (potentials.size() + onward.size() + needed.size() + spellable.size() + fresh.size() +
-          forgotten.size() + nameless.size() + meets_unlike.size() + shared.size()) * 48;
+          forgotten.size() + nameless.size() + representatives.size() +
+          meets_unlike.size() + shared.size()) * 48;
 }
 
 }  // namespace constrain

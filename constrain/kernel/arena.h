@@ -190,6 +190,7 @@ class Arena {
   std::unordered_map<uint64_t, bool> fresh;            // thread -> can its items be new?
   std::unordered_map<CellId, CellId> forgotten;        // cell -> without the items read
   std::unordered_map<CellId, CellId> nameless;         // cell -> without the names it can do without
+  std::unordered_map<ConfigId, ConfigId> representatives;  // ... with a key unlike all others
   std::unordered_map<ConfigId, bool> meets_unlike;     // does the completion read what must differ?
   std::unordered_map<ConfigId, SharedMask> shared;     // without the items read
 };

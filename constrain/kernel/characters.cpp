@@ -228,7 +228,8 @@ bool ExprPool::reaches(ExprId inner, uint32_t escape, EscapeMode mode) {
 
 ExprId ExprPool::make_quoted(ExprId inner, uint32_t escape, EscapeMode mode) {
   if (inner == kEmptyExpr || !alphabet_.has('"') || !is_alive(inner)) return kEmptyExpr;
-  if (escape != kNoEscape && !reaches(inner, escape, mode)) return kEmptyExpr;
+  if (escape == kNoEscape ? !goes_on_raw(inner) : !reaches(inner, escape, mode))
+    return kEmptyExpr;
   return make({ExprKind::kQuoted, inner, escape, static_cast<uint32_t>(mode)});
 }
 

@@ -126,6 +126,7 @@ class Compiled {
   using Names = std::vector<std::string>;
   ConfigId with_unlike_names(ConfigId config);
   Names names_ahead(ConfigId start);
+  ConfigId representative(ConfigId config);
   bool may_become(ConfigId config, const Names& names) const;
   void settle_names(Budget& work, uint32_t token, std::vector<uint64_t>& group);
   Verdict verdict_closed(const Budget& work, uint32_t token, size_t end);

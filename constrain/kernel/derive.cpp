@@ -249,7 +249,7 @@ bool ExprPool::is_alive(ExprId id) {
         alive = is_alive(e.a);
         break;
       default:
-        alive = descends(id) || search(id, 0, false) != kInfinite;
+        alive = descends(id) || search(id, 0, Spelled::kNot) != kInfinite;
     }
   }
   alive_[id] = alive ? 1 : 2;
@@ -265,7 +265,7 @@ bool ExprPool::descends(ExprId id) {
     path.push_back(id);
     uint32_t cost[256];
     uint8_t byte[256];
-    const uint32_t n_classes = cheapest_bytes(id, false, cost, byte);
+    const uint32_t n_classes = cheapest_bytes(id, Spelled::kNot, false, cost, byte);
     ExprId nearer = kNone;
     for (uint32_t cls = 0; cls < n_classes && nearer == kNone; ++cls) {
       const ExprId to = raw_next(id, byte[cls]);
@@ -282,82 +282,106 @@ bool ExprPool::descends(ExprId id) {
   return false;
 }
 
-// What a byte of decoded text costs inside a JSON string: itself, or the shortest escape.
-uint32_t ExprPool::spelled_cost(uint8_t byte) const {
-  if (byte == '"' || byte == '\\') return 2;
-  if (byte < 0x20) return byte >= 8 && byte <= 13 && byte != 11 ? 2 : 6;
-  if (byte < 0x80 || alphabet_.has(byte)) return 1;
-  return byte >= 0xF0 ? 12 : byte >= 0xC0 ? 6 : 0;  // \uXXXX, once for each character
+// What a byte of decoded text costs inside a JSON string, in a character that stands as itself
+// (an ASCII one in its shortest spelling) or as \uXXXX. kInfinite: it cannot, or need not.
+uint32_t ExprPool::spelled_cost(uint8_t byte, bool escaped) const {
+  if (byte < 0x80) return escaped ? kInfinite : ascii_length(byte, alphabet_);
+  if (!escaped) return alphabet_.has(byte) ? 1 : kInfinite;
+  if (byte < 0xC0) return 0;  // paid for with the first byte
+  if (alphabet_.has(byte) && alphabet_.w[2] == ~uint64_t{0}) return kInfinite;  // no need
+  return byte >= 0xF0 ? 12 : 6;
 }
 
 // A* over derivatives: bytes of the shortest match ending in `tag`, with the lower bound that
-// every expression carries as the estimate; `spelled`: as written inside a JSON string. Exact
-// lengths are kept for the states on the path; all states are dead if there is none.
-uint32_t ExprPool::search(ExprId start, uint32_t tag, bool spelled) {
-  auto& lengths = spelled ? spelled_ : lengths_;
+// every expression carries as the estimate. With `how` the match is decoded text, as written
+// inside a JSON string: characters that have a byte outside the alphabet are escaped; one that
+// has begun goes on as it began. Exact lengths are kept for the states on the path; all states
+// are dead if there is none.
+uint32_t ExprPool::search(ExprId start, uint32_t tag, Spelled how) {
+  auto& lengths = how == Spelled::kNot ? lengths_ : how == Spelled::kRaw ? spelled_ : escaped_;
   const auto known = lengths.find({start, tag});
   if (known != lengths.end()) return known->second;
   struct Entry {
     uint32_t total, length;
-    ExprId state;
+    uint64_t state;
     bool operator<(const Entry& o) const {  // the queue yields its greatest: least total, deepest
       return total != o.total ? total > o.total : length < o.length;
     }
   };
   struct Seen {
     uint32_t length;
-    ExprId parent;
+    uint64_t parent;
   };
-  std::unordered_map<ExprId, Seen> seen{{start, {0, start}}};
+  // States are expressions, and whether the character that has begun is an escape.
+  const auto state_of = [](ExprId e, bool escaped) { return uint64_t{e} << 1 | escaped; };
+  const uint64_t first = state_of(start, how == Spelled::kEscaped);
+  std::unordered_map<uint64_t, Seen> seen{{first, {0, first}}};
   std::priority_queue<Entry> queue;
-  queue.push({facts_[start].min_len, 0, start});
-  ExprId hit = kNone;
+  queue.push({facts_[start].min_len, 0, first});
+  uint64_t hit = ~uint64_t{0};
   while (!queue.empty()) {
     const Entry at = queue.top();
     queue.pop();
     if (at.length > seen[at.state].length) continue;
-    if (facts_[at.state].tags >> tag & 1) {
+    const auto from = static_cast<ExprId>(at.state >> 1);
+    if (facts_[from].tags >> tag & 1) {
       hit = at.state;
       break;
     }
-    uint32_t cost[256];
-    uint8_t byte[256];
-    const uint32_t n_classes = cheapest_bytes(at.state, spelled, cost, byte);
-    for (uint32_t cls = 0; cls < n_classes; ++cls) {
-      const ExprId to = raw_next(at.state, byte[cls]);
-      if (to == kEmptyExpr || alive_[to] == 2) continue;
-      const uint32_t length = at.length + cost[cls];
-      const auto [entry, fresh] = seen.try_emplace(to, Seen{length, at.state});
-      if (!fresh && entry->second.length <= length) continue;
-      entry->second = {length, at.state};
-      queue.push({add_length(length, facts_[to].min_len), length, to});
+    const Spelled begun = how == Spelled::kNot ? how : at.state & 1 ? Spelled::kEscaped : Spelled::kRaw;
+    for (const bool escaped : {false, true}) {
+      if (escaped && (how == Spelled::kNot || !lacks_characters_)) break;
+      uint32_t cost[256];
+      uint8_t byte[256];
+      const uint32_t n_classes = cheapest_bytes(from, begun, escaped, cost, byte);
+      for (uint32_t cls = 0; cls < n_classes; ++cls) {
+        if (cost[cls] == kInfinite) continue;
+        const ExprId to = raw_next(from, byte[cls]);
+        if (to == kEmptyExpr || alive_[to] == 2) continue;
+        const uint32_t length = at.length + cost[cls];
+        const auto [entry, fresh] = seen.try_emplace(state_of(to, escaped), Seen{length, at.state});
+        if (!fresh && entry->second.length <= length) continue;
+        entry->second = {length, at.state};
+        // The rest of an escaped character is paid for: three bytes at most.
+        const uint32_t least = facts_[to].min_len;
+        const uint32_t rest = escaped && least < kInfinite ? least - std::min(least, 3u) : least;
+        queue.push({add_length(length, rest), length, state_of(to, escaped)});
+      }
     }
     check_search(seen.size());
   }
-  if (hit == kNone) {
-    if (tag == 0)
-      for (const auto& [state, from] : seen) alive_[state] = 2;
+  if (hit == ~uint64_t{0}) {
+    if (tag == 0 && how == Spelled::kNot)
+      for (const auto& [state, from] : seen) alive_[state >> 1] = 2;
     lengths[{start, tag}] = kInfinite;
     return kInfinite;
   }
   const uint32_t total = seen[hit].length;
-  for (ExprId at = hit;; at = seen[at].parent) {
-    lengths.emplace(SearchKey{at, tag}, total - seen[at].length);
-    alive_[at] = 1;
-    if (at == start) break;
+  for (uint64_t at = hit;; at = seen[at].parent) {
+    const auto e = static_cast<ExprId>(at >> 1);
+    auto& kept = at & 1 ? escaped_ : how == Spelled::kNot ? lengths_ : spelled_;
+    kept.emplace(SearchKey{e, tag}, total - seen[at].length);
+    alive_[e] = 1;
+    if (at == first) break;
   }
   return total;
 }
 
-// For each byte class of a state a byte of least cost; returns the number of classes.
-uint32_t ExprPool::cheapest_bytes(ExprId e, bool spelled, uint32_t cost[256],
+// For each byte class of a state a byte of least cost with which the text can go on, in a
+// character that is `escaped` or not (kInfinite: with none); returns the number of classes.
+uint32_t ExprPool::cheapest_bytes(ExprId e, Spelled begun, bool escaped, uint32_t cost[256],
                                   uint8_t byte[256]) {
   const uint32_t classes = class_map_of(e);
   const uint32_t n = class_counts_[classes];
   std::fill_n(cost, n, kInfinite);
   for (unsigned b = 0; b < 256; ++b) {
     const uint8_t cls = class_maps_[classes].of[b];
-    const uint32_t c = spelled ? spelled_cost(static_cast<uint8_t>(b)) : 1;
+    uint32_t c = 1;
+    if (begun != Spelled::kNot) {
+      const bool goes_on = (b & 0xC0) == 0x80;
+      if (goes_on && escaped != (begun == Spelled::kEscaped)) continue;
+      c = spelled_cost(static_cast<uint8_t>(b), escaped);
+    }
     if (c >= cost[cls]) continue;
     cost[cls] = c;
     byte[cls] = static_cast<uint8_t>(b);
@@ -387,10 +411,10 @@ uint32_t ExprPool::structural_min(ExprId id, uint32_t tag) {
       return mul_length(min_length(e.a, 0), e.b);
     case ExprKind::kQuoted:
       // Escapes that JSON does not demand never shorten a string: only its decoded text counts.
-      if (e.b == kNoEscape) return add_length(search(e.a, 0, true), 1);
+      if (e.b == kNoEscape) return add_length(search(e.a, 0, Spelled::kRaw), 1);
       return escaped_min(e.a, e.b, static_cast<EscapeMode>(e.c), {});
     default:
-      return search(id, tag, false);
+      return search(id, tag, Spelled::kNot);
   }
 }
 

@@ -40,24 +40,47 @@ bool ExprPool::enumerate(ExprId start, size_t few, std::vector<std::string>& tex
   return true;
 }
 
-// Layer by layer of spelled length; derivatives are deterministic, so paths are texts.
+namespace {
+
+// How the character that has begun is spelled: as itself, or escaped since a byte is missing in
+// the alphabet, or escaped in the expectation that one will be.
+enum Begun : uint64_t { kRaw, kEscaped, kExpected };
+
+}  // namespace
+
+// Layer by layer of spelled length; derivatives are deterministic, so paths are texts, and each
+// character is spelled in one way.
 std::vector<uint32_t> ExprPool::shortest_texts(ExprId start, size_t n) {
   std::vector<uint32_t> lengths;
-  // length -> state -> number of texts that lead there
-  std::map<uint32_t, std::map<ExprId, uint64_t>> layers;
-  if (is_alive(start)) layers[0][start] = 1;
+  // length -> state and what has begun -> number of texts that lead there
+  std::map<uint32_t, std::map<uint64_t, uint64_t>> layers;
+  if (is_alive(start)) layers[0][uint64_t{start} << 2] = 1;
   size_t n_steps = 0;
   while (!layers.empty() && lengths.size() < n && n_steps < kMostSteps * 16) {
     const auto [length, states] = *layers.begin();
     layers.erase(layers.begin());
-    for (const auto& [state, count] : states) {
-      if (facts_[state].tags & 1)
+    for (const auto& [key, count] : states) {
+      const auto state = static_cast<ExprId>(key >> 2);
+      const uint64_t begun = key & 3;
+      if (facts_[state].tags & 1 && begun != kExpected)
         for (uint64_t i = 0; i < count && lengths.size() < n; ++i) lengths.push_back(length);
       for (unsigned b = 0; b < 256; ++b, ++n_steps) {
-        const ExprId to = next(state, static_cast<uint8_t>(b));
+        const auto byte = static_cast<uint8_t>(b);
+        const ExprId to = next(state, byte);
         if (to == kEmptyExpr) continue;
-        uint64_t& there = layers[length + std::max(1u, spelled_cost(static_cast<uint8_t>(b)))][to];
-        there = std::min<uint64_t>(there + count, n);
+        const auto add = [&, from_length = length, n_texts = count](uint64_t then) {
+          uint64_t& there = layers[from_length + spelled_cost(byte, then != kRaw)]
+                                  [uint64_t{to} << 2 | then];
+          there = std::min<uint64_t>(there + n_texts, n);
+        };
+        const bool is_there = byte < 0x80 || alphabet_.has(byte);
+        if ((byte & 0xC0) == 0x80) {
+          if (begun != kRaw) add(begun == kExpected && is_there ? kExpected : kEscaped);
+          else if (is_there) add(kRaw);
+        } else if (begun != kExpected) {
+          if (is_there) add(kRaw);
+          if (spelled_cost(byte, true) < kInfinite) add(is_there ? kExpected : kEscaped);
+        }
       }
     }
   }

@@ -192,18 +192,34 @@ std::vector<CodeRange> escape_reach(uint32_t state, EscapeMode mode, const ByteS
   return merged;
 }
 
-uint32_t spelled_length(const std::string& text, size_t from) {
+uint32_t ascii_length(uint8_t b, const ByteSet& alphabet) {
+  if (b == '"' || b == '\\') return 2;
+  if (b >= 8 && b <= 13 && b != 11)
+    return alphabet.has(static_cast<uint8_t>("btn?fr"[b - 8])) ? 2 : 6;
+  return must_escape(b) || !alphabet.has(b) ? 6 : 1;
+}
+
+uint32_t spelled_length(const std::string& text, size_t from, const ByteSet& alphabet) {
   uint32_t length = 0;
-  for (size_t i = from; i < text.size(); ++i) {
+  for (size_t i = from, n; i < text.size(); i += n) {
     const auto b = static_cast<uint8_t>(text[i]);
-    const bool is_short = b == '"' || b == '\\' || (b >= 8 && b <= 13 && b != 11);
-    length += is_short ? 2 : must_escape(b) ? 6 : 1;
+    n = 1;
+    if (b < 0x80) {
+      length += ascii_length(b, alphabet);
+      continue;
+    }
+    bool is_raw = alphabet.has(b);
+    for (; i + n < text.size() && (static_cast<uint8_t>(text[i + n]) & 0xC0) == 0x80; ++n)
+      is_raw = is_raw && alphabet.has(static_cast<uint8_t>(text[i + n]));
+    if (!is_raw && b < 0xC0) return kInfinite;
+    length += is_raw ? static_cast<uint32_t>(n) : n == 4 ? 12 : 6;
   }
   return length;
 }
 
-uint32_t spelled_length(const std::string& text, size_t from, uint32_t escape, EscapeMode mode) {
-  if (escape == kNoEscape) return spelled_length(text, from);
+uint32_t spelled_length(const std::string& text, size_t from, uint32_t escape, EscapeMode mode,
+                        const ByteSet& alphabet) {
+  if (escape == kNoEscape) return spelled_length(text, from, alphabet);
   if (from >= text.size()) return kInfinite;
   // Breadth first over the bytes an escape may hold, at most 11 levels.
   std::vector<uint32_t> level{escape};
@@ -211,6 +227,7 @@ uint32_t spelled_length(const std::string& text, size_t from, uint32_t escape, E
     std::vector<uint32_t> next;
     for (const uint32_t state : level) {
       for (const char* c = "\"\\/bfnrtu0123456789acdeABCDEF"; *c; ++c) {
+        if (!alphabet.has(static_cast<uint8_t>(*c))) continue;
         const EscapeStep step = escape_step(state, static_cast<uint8_t>(*c), mode);
         uint8_t utf8[4];
         if (step.outcome == EscapeStep::kPending) next.push_back(step.value);
@@ -218,7 +235,7 @@ uint32_t spelled_length(const std::string& text, size_t from, uint32_t escape, E
         const int n = encode_utf8(step.value, utf8);
         if (text.compare(from, static_cast<size_t>(n), reinterpret_cast<const char*>(utf8),
                          static_cast<size_t>(n)) == 0)
-          return add_length(n_read, spelled_length(text, from + static_cast<size_t>(n)));
+          return add_length(n_read, spelled_length(text, from + static_cast<size_t>(n), alphabet));
       }
     }
     // Only prefixes that still spell this character are worth keeping.

@@ -42,11 +42,16 @@ uint32_t escape_rest(uint32_t state, uint32_t code, const ByteSet& alphabet);
 // The scalar values that the escape can still become, using only bytes of `alphabet`.
 std::vector<CodeRange> escape_reach(uint32_t state, EscapeMode mode, const ByteSet& alphabet);
 
+// Bytes of the shortest JSON spelling of an ASCII character.
+uint32_t ascii_length(uint8_t b, const ByteSet& alphabet);
+
 // Bytes of the shortest JSON spelling of UTF-8 text from byte `from` on, without quotes.
-uint32_t spelled_length(const std::string& text, size_t from);
+// Characters that have a byte outside `alphabet` are escaped; kInfinite if `from` is inside one.
+uint32_t spelled_length(const std::string& text, size_t from, const ByteSet& alphabet);
 
 // The same, when the spelling of the next character has begun: `escape` has been read of it.
 // kInfinite if it cannot become that character.
-uint32_t spelled_length(const std::string& text, size_t from, uint32_t escape, EscapeMode mode);
+uint32_t spelled_length(const std::string& text, size_t from, uint32_t escape, EscapeMode mode,
+                        const ByteSet& alphabet);
 
 }  // namespace constrain

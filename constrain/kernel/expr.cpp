@@ -8,6 +8,8 @@ namespace constrain {
 
 ExprPool::ExprPool(const ByteSet& alphabet) : alphabet_(alphabet) {
   set_limits(Limits{}, Limits{}.expressions);
+  for (unsigned b = 0x80; b < 0xF5; ++b)
+    lacks_characters_ |= b != 0xC0 && b != 0xC1 && !alphabet.has(static_cast<uint8_t>(b));
   make({ExprKind::kEmpty});
   make({ExprKind::kTag, 0});
   alive_[kEmptyExpr] = 2;
@@ -130,7 +132,7 @@ ExprFacts ExprPool::literal_facts(const Expr& e) const {
     bool plain = true;
     for (size_t k = e.d; k < texts[i].size(); ++k) {
       const auto b = static_cast<uint8_t>(texts[i][k]);
-      plain &= b >= 0x20 && b != '"' && b != '\\';
+      plain &= b >= 0x20 && b != '"' && b != '\\' && alphabet_.has(b);
     }
     if (plain) f.min_plain = std::min(f.min_plain, length);
   }
@@ -180,7 +182,7 @@ ExprFacts ExprPool::derive_facts(const Expr& e) {
       f.stuck = true;
       break;
     case ExprKind::kBytes: {
-      ByteSet plain = sets_[e.a];
+      ByteSet plain = sets_[e.a] & alphabet_;
       plain.w[0] &= ~(uint64_t{0xFFFFFFFF} | uint64_t{1} << '"');
       plain.w[1] &= ~(uint64_t{1} << ('\\' - 64));
       f.min_len = f.max_len = 1;

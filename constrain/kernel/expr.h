@@ -140,10 +140,14 @@ class ExprPool {
   // Bytes of the shortest match ending in `tag`; kInfinite if there is none.
   uint32_t min_length(ExprId e, uint32_t tag);
   // --- spelled inside a JSON string (spelled.cpp)
-  // Of decoded text: bytes of the shortest spelling.
-  uint32_t spelled_min(ExprId text);
-  // What one byte of decoded text costs: itself, or the shortest escape.
-  uint32_t spelled_cost(uint8_t byte) const;
+  // Of decoded text: bytes of the shortest spelling. A character that has begun goes on as it
+  // began: as its own bytes, or as an escape.
+  uint32_t spelled_min(ExprId text, bool escaped = false);
+  // What one byte of decoded text costs in a character that is escaped or not; kInfinite: it
+  // cannot be written so.
+  uint32_t spelled_cost(uint8_t byte, bool escaped) const;
+  // Is there a character that only an escape can write?
+  bool lacks_characters() const { return lacks_characters_; }
   // Bytes to and with the closing mark where an escape of the next character has begun that is
   // none of `except` (ascending).
   uint32_t escaped_min(ExprId text, uint32_t escape, EscapeMode mode,
@@ -235,17 +239,21 @@ class ExprPool {
   uint32_t meet(uint32_t a, uint32_t b);
   uint32_t literal_classes(const Expr& e);
   uint32_t quoted_classes(const Expr& e);
-  uint32_t search(ExprId e, uint32_t tag, bool spelled);
+  enum class Spelled : uint8_t { kNot, kRaw, kEscaped };
+  uint32_t search(ExprId e, uint32_t tag, Spelled how);
+  bool goes_on_raw(ExprId inner);
   bool descends(ExprId e);
   bool has_plenty_digits(ExprId e);
   struct CharacterWalk;
   uint32_t spelled_after(ExprId text, uint32_t lo, uint32_t hi);
-  uint32_t cheapest_bytes(ExprId e, bool spelled, uint32_t cost[256], uint8_t byte[256]);
+  uint32_t cheapest_bytes(ExprId e, Spelled begun, bool escaped, uint32_t cost[256],
+                          uint8_t byte[256]);
   void check_search(size_t n_states) const;
   void check_time() const;
   uint32_t structural_min(ExprId e, uint32_t tag);
 
   ByteSet alphabet_;
+  bool lacks_characters_ = false;
   Spelling spellings_[3];  // by universe
   Interner<Expr> nodes_;
   std::vector<ExprFacts> facts_;
@@ -266,7 +274,8 @@ class ExprPool {
   Interner<ClassMap> class_maps_;
   std::vector<uint32_t> class_counts_;
   std::unordered_map<uint64_t, uint32_t> meets_;
-  std::unordered_map<SearchKey, uint32_t, SearchHash> lengths_, spelled_;
+  std::unordered_map<SearchKey, uint32_t, SearchHash> lengths_, spelled_, escaped_;
+  std::unordered_map<ExprId, bool> goes_on_raw_;
   std::unordered_map<uint64_t, bool> reach_;
   std::unordered_map<uint64_t, std::vector<CodeRange>> escape_reach_;
   std::unordered_map<uint32_t, ByteSet> loops_, first_;

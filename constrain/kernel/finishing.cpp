@@ -125,9 +125,7 @@ uint32_t Compiled::tokens_needed(ConfigId config) {
   if (known != arena_->needed.end()) return known->second;
   if (engine->complete) {
     check_distance(config);
-    const ConfigId unlike = with_unlike_names(config);
-    if (unlike == config || may_become(config, names_ahead(unlike))) return fewest_tokens(config);
-    return arena_->needed[config] = fewest_tokens(unlike);
+    return fewest_tokens(representative(config));
   }
   const uint32_t n_tokens = search_tokens(config);
   return arena_->needed[config] = n_tokens;

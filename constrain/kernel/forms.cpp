@@ -165,7 +165,7 @@ void prepare_names(ExprPool& pool, const Form& form, ObjectSpec& spec) {
     PropertySpec& p = spec.properties[i];
     spec.by_order[p.order] = i;
     p.possible = pool.can_spell(p.name, universe) && pool.alphabet().has('"');
-    p.key_len = 2 + spelled_length(p.name, 0);
+    p.key_len = 2 + spelled_length(p.name, 0, pool.alphabet());
     spec.names_need_escapes |= p.key_len != 2 + p.name.size();
     spec.n_required += p.required;
   }

@@ -15,6 +15,7 @@ struct Machine::Beginning {
   uint32_t length;      // bytes so far
   uint32_t name, used;  // nodes of the names' trees
   ExprId text;
+  bool escaped = false;  // is the character that has begun an escape?
   bool operator<(const Beginning& o) const { return total > o.total; }  // least first in a queue
   bool is_free() const { return name == kNone && used == kNone; }
 };
@@ -25,7 +26,7 @@ bool Machine::begin_with(Beginning& at, const ObjectSpec& spec, uint8_t byte,
   at.text = pool_.next(at.text, byte);
   if (at.text == ExprPool::kEmptyExpr) return false;
   at.length += cost;
-  at.total = add_length(at.length + 1, pool_.spelled_min(at.text));
+  at.total = add_length(at.length + 1, pool_.spelled_min(at.text, at.escaped));
   if (at.name != kNone) at.name = spec.names.child(at.name, byte);
   at.used = arena_.used_child(at.used, byte);
   return at.total < kInfinite;
@@ -95,13 +96,39 @@ uint32_t Machine::other_distance(const Key& key, const ObjectSpec& spec, uint32_
     if (std::none_of(ranges.begin(), ranges.end(), in)) continue;
     uint8_t utf8[4];
     const int n = encode_utf8(code, utf8);
-    Beginning at{0, escape_rest(key.escape, code, pool_.alphabet()), key.name, key.used, text};
+    Beginning at{0, escape_rest(key.escape, code, pool_.alphabet()), key.name, key.used, text, true};
     bool alive = true;
     for (int i = 0; i < n && alive; ++i) alive = begin_with(at, spec, utf8[i], 0);
     if (alive) starts.push_back(at);
   }
   return nearest_fresh(std::move(starts), spec,
                        pool_.escaped_min(text, key.escape, mode, named));
+}
+
+// The places after one more byte that are on the names; `least` counts those off them.
+void Machine::push_nearer(const Beginning& at, const ObjectSpec& spec, bool escaped,
+                          std::priority_queue<Beginning>& queue, uint32_t& least) const {
+  ExprId last = ExprPool::kEmptyExpr;  // where the byte before led, off the names
+  uint32_t last_cost = 0;
+  for (unsigned b = 0; b < 256; ++b) {
+    const auto byte = static_cast<uint8_t>(b);
+    if ((byte & 0xC0) == 0x80 && escaped != at.escaped) continue;
+    Beginning to = at;
+    to.escaped = escaped;
+    const uint32_t cost = pool_.spelled_cost(byte, escaped);
+    const ExprId text = pool_.next(at.text, byte);
+    if (cost == kInfinite || text == ExprPool::kEmptyExpr ||
+        (text == last && cost >= last_cost && !goes_on_with(at, spec, byte)))
+      continue;
+    if (!begin_with(to, spec, byte, cost)) continue;
+    if (!to.is_free()) {
+      queue.push(to);
+      continue;
+    }
+    least = std::min(least, to.total);
+    last = text;
+    last_cost = cost;
+  }
 }
 
 // The same from several places; `known`: a length that some text off all names has.
@@ -115,25 +142,8 @@ uint32_t Machine::nearest_fresh(std::vector<Beginning> starts, const ObjectSpec&
     const bool taken = (at.name != kNone && spec.names.nodes[at.name].terminal) ||
                        arena_.used_terminal(at.used);
     if (!taken && (pool_.tags(at.text) & 1)) return at.total;
-    ExprId last = ExprPool::kEmptyExpr;  // where the byte before led, off the names
-    uint32_t last_cost = 0;
-    for (unsigned b = 0; b < 256; ++b) {
-      const auto byte = static_cast<uint8_t>(b);
-      Beginning to = at;
-      const uint32_t cost = pool_.spelled_cost(byte);
-      const ExprId text = pool_.next(at.text, byte);
-      if (text == ExprPool::kEmptyExpr || (text == last && cost >= last_cost &&
-                                           !goes_on_with(at, spec, byte)))
-        continue;
-      if (!begin_with(to, spec, byte, cost)) continue;
-      if (!to.is_free()) {
-        queue.push(to);
-        continue;
-      }
-      least = std::min(least, to.total);
-      last = text;
-      last_cost = cost;
-    }
+    for (const bool escaped : {false, true})
+      if (!escaped || pool_.lacks_characters()) push_nearer(at, spec, escaped, queue, least);
   }
   return least;
 }
@@ -156,7 +166,8 @@ uint32_t Machine::key_potential(const Key& key, const Cell& cell) const {
     for (uint32_t i = node.lo; i < node.hi; ++i) {
       if (!may_use(spec, state, i)) continue;
       const uint32_t spelled =
-          1 + spelled_length(spec.properties[i].name, read, key.escape, form.escapes);
+          add_length(1, spelled_length(spec.properties[i].name, read, key.escape, form.escapes,
+                                       pool_.alphabet()));
       least = std::min(least, add_length(add_length(spelled, form.colon_len),
                                          after_key(spec, state, i)));
     }

@@ -178,7 +178,7 @@ bool Machine::step_name(Key& key, const ObjectSpec& spec, uint8_t byte) const {
   if (key.escape == kNoEscape) {
     if (byte == '\\') {
       key.escape = kAfterBackslash;
-    } else if (byte < 0x20 || byte == '"') {
+    } else if (byte < 0x20 || byte == '"' || !pool_.alphabet().has(byte)) {
       return false;
     } else {
       advance_name(key, spec, byte);
@@ -202,7 +202,15 @@ bool Machine::names_alive(const Key& key, const Cell& cell) const {
   const uint32_t* state = arena_.objects.begin(cell.state);
   if (key.escape != kNoEscape) return name_reaches(spec, state, key.name, key.escape);
   const NameTree::Node& node = spec.names.nodes[key.name];
-  return may_use_any(spec, state, node.lo, node.hi);
+  const ByteSet& alphabet = pool_.alphabet();
+  if (alphabet.w[2] == ~uint64_t{0}) return may_use_any(spec, state, node.lo, node.hi);
+  // Not every character that has begun can go on: bytes are missing that would.
+  const uint32_t depth = name_depth(spec, key.name);
+  for (uint32_t i = node.lo; i < node.hi; ++i)
+    if (spelled_length(spec.properties[i].name, depth, alphabet) < kInfinite &&
+        may_use(spec, state, i))
+      return true;
+  return false;
 }
 
 bool Machine::may_go_on(const Key& key, const Cell& cell) const {

@@ -9,6 +9,8 @@
 // Nothing here recurses on the input: closures run over a work list.
 #pragma once
 
+#include <queue>
+
 #include "arena.h"
 #include "program.h"
 
@@ -197,6 +199,8 @@ class Machine {
   // --- other keys that have begun (key_lengths.cpp)
   struct Beginning;
   bool begin_with(Beginning& at, const ObjectSpec& spec, uint8_t byte, uint32_t cost) const;
+  void push_nearer(const Beginning& at, const ObjectSpec& spec, bool escaped,
+                   std::priority_queue<Beginning>& queue, uint32_t& least) const;
   bool goes_on_with(const Beginning& at, const ObjectSpec& spec, uint8_t byte) const;
   std::vector<uint32_t> name_characters(uint32_t name, uint32_t used,
                                         const ObjectSpec& spec) const;

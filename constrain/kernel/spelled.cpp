@@ -40,7 +40,24 @@ std::vector<Span> spans_of(const std::vector<CodeRange>& ranges, uint32_t escape
 
 }  // namespace
 
-uint32_t ExprPool::spelled_min(ExprId text) { return search(text, 0, true); }
+uint32_t ExprPool::spelled_min(ExprId text, bool escaped) {
+  return search(text, 0, escaped ? Spelled::kEscaped : Spelled::kRaw);
+}
+
+// Can a character that has begun be ended with bytes of the alphabet? True between characters.
+bool ExprPool::goes_on_raw(ExprId inner) {
+  if (alphabet_.w[2] == ~uint64_t{0}) return true;
+  const auto known = goes_on_raw_.find(inner);
+  if (known != goes_on_raw_.end()) return known->second;
+  bool has_begun = false, found = false;
+  for (unsigned b = 0x80; b < 0xC0 && !found; ++b) {
+    const ExprId to = next(inner, static_cast<uint8_t>(b));
+    if (to == kEmptyExpr) continue;
+    has_begun = true;
+    found = alphabet_.has(static_cast<uint8_t>(b)) && goes_on_raw(to);  // three deep at most
+  }
+  return goes_on_raw_[inner] = found || !has_begun;
+}
 
 // The least spelling of what follows one of the characters from `lo` to `hi`.
 struct ExprPool::CharacterWalk {

@@ -44,6 +44,15 @@ bool Compiled::may_become(ConfigId config, const Names& names) const {
   return false;
 }
 
+// A configuration that needs as many tokens, the same for most keys.
+ConfigId Compiled::representative(ConfigId config) {
+  const auto known = arena_->representatives.find(config);
+  if (known != arena_->representatives.end()) return known->second;
+  const ConfigId unlike = with_unlike_names(config);
+  const bool is_one = unlike == config || may_become(config, names_ahead(unlike));
+  return arena_->representatives[config] = is_one ? config : unlike;
+}
+
 // Settles the tokens of a group, all but those along which the key may become such a name.
 // `token`: one of them.
 void Compiled::settle_names(Budget& work, uint32_t token, std::vector<uint64_t>& group) {
