@@ -235,4 +235,12 @@ class TestOnTheRealModel:
     ) -> None:
         with pytest.raises(LimitError, match="negative prompt"):
             model.generate("Hi", LINE, guidance=Guidance(negative_prompt="a b c d " * 40))
+        # One that leaves less room than the shortest line needs: no size of a context is told
+        # that is not the model's.
+        n = 128 - 2
+        negative = Guidance(negative_prompt="a" + " a" * (n - 1))
+        assert len(model.prompt_tokens(negative.negative_prompt)) == n
+        with pytest.raises(LimitError, match=r"n_ctx less the prompt, or a longer") as caught:
+            model.generate("Hi", constrain.regex("[.][a-z]{20}[.]"), guidance=negative)
+        assert caught.value.limit == 2
         assert model.generate("Hi", LINE, guidance=Guidance()).text
