@@ -389,11 +389,12 @@ def test_the_criterion_without_the_processor_is_an_error(
         inside(llama, compiled, lambda processor: use(processor, first=False))
 
 
-@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+@pytest.mark.parametrize(("bad", "n_bad"), [(np.nan, None), (np.nan, 1), (-np.inf, None)])
 def test_scores_that_allow_no_choice_leave_only_the_end(
-    llama: Any, compiled: constrain.CompiledGrammar, bad: float
+    llama: Any, compiled: constrain.CompiledGrammar, bad: float, n_bad: int | None
 ) -> None:
-    scores = np.full(llama.n_vocab(), bad, np.float32)
+    scores = np.zeros(llama.n_vocab(), np.float32)
+    scores[:n_bad] = bad
     with pytest.raises(DecodeError, match=r"NaN|no token"):
         inside(llama, compiled, lambda processor: processor([1, 2], scores))
     assert set(np.flatnonzero(scores > -np.inf)) == compiled.vocabulary.end_ids

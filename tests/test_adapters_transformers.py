@@ -15,7 +15,7 @@ from constrain.adapters.transformers import GrammarLogitsProcessor
 from constrain.errors import DecodeError, LimitError, TokenRejectedError, VocabularyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 MISSING = [name for name in ("torch", "transformers") if find_spec(name) is None]
 pytestmark = [
@@ -121,6 +121,80 @@ def test_every_row_is_valid_and_complete_within_the_budget(
     for tokens in rows:
         jsonschema.validate(json.loads(text(tokens)), RECORD)
         constrain.check(compiled.grammar, text(tokens))
+
+
+def tiny_seq2seq() -> Any:
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    config = T5Config(
+        vocab_size=N_SCORES, d_model=32, d_ff=32, d_kv=16, num_layers=1, num_heads=2
+    )
+    config.decoder_start_token_id = config.pad_token_id = 1
+    config.eos_token_id = END
+    return T5ForConditionalGeneration(config)
+
+
+def tiny_llama() -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=N_SCORES,
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        bos_token_id=END,
+        eos_token_id=END,
+        pad_token_id=1,
+    )
+    return LlamaForCausalLM(config)
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (tiny_seq2seq, {}),
+        (tiny_seq2seq, {"do_sample": False, "num_beams": 3}),
+        (tiny_llama, {"cache_implementation": "static"}),
+        (tiny_llama, {"do_sample": False, "num_beams": 3}),
+    ],
+)
+def test_other_architectures_and_caches(
+    compiled: constrain.CompiledGrammar, make: Callable[[], Any], options: dict[str, Any]
+) -> None:
+    import torch
+
+    torch.manual_seed(7)
+    other = make().eval()
+    processor = GrammarLogitsProcessor(
+        compiled, max_new_tokens=BUDGET, num_beams=options.get("num_beams", 1)
+    )
+    ids = torch.tensor(PROMPTS)
+    written = other.generate(
+        ids,
+        attention_mask=(ids != 1).long(),
+        logits_processor=[processor],
+        **{"max_new_tokens": BUDGET, "do_sample": True, "top_k": 0, **options},
+    )
+    # An encoder reads the prompt: what is returned begins with the decoder's one start token.
+    n_prompt = 1 if other.config.is_encoder_decoder else ids.shape[1]
+    for row in written[:, n_prompt:].tolist():
+        tokens = row[: row.index(END)] if END in row else row
+        jsonschema.validate(json.loads(text(tokens)), RECORD)
+    assert processor.are_complete(written) == [True] * len(PROMPTS)
+
+
+@pytest.mark.parametrize(
+    "options", [{"prompt_lookup_num_tokens": 3}, {"assistant_model": None}]
+)
+def test_assisted_generation_is_an_error(
+    model: Any, compiled: constrain.CompiledGrammar, options: dict[str, Any]
+) -> None:
+    if "assistant_model" in options:
+        options = {"assistant_model": model}
+    processor = GrammarLogitsProcessor(compiled, max_new_tokens=BUDGET)
+    with pytest.raises(DecodeError, match="one token more"):
+        generate(model, processor, PROMPTS[:1], do_sample=False, **options)
 
 
 @pytest.mark.parametrize("n_more", range(4))

@@ -11,10 +11,12 @@ import pytest
 
 import constrain
 from constrain import Wishes
+from constrain.driver import faithful
 from constrain.driver.cache import SequenceCache
 from constrain.driver.faithful import (
     FaithfulRequest,
 )
+from constrain.driver.particles import systematic
 from constrain.driver.proposal import TargetModel
 from constrain.errors import ArgumentError, DecodeError, LimitError
 from constrain.sampling import Sampling
@@ -37,7 +39,10 @@ from tests.faithful_toys import (
 from tests.toy_model import END, TOKENS, ListMatcher, ToyModel
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from constrain.automaton import Matcher
+    from constrain.driver.particles import Weights
     from constrain.grammar.ir import Grammar
 
 
@@ -48,8 +53,8 @@ def test_draws_follow_the_conditional_distribution_and_plain_masking_does_not() 
     distance = sum(abs(masked[text] - p) for text, p in expected.items()) / 2
     assert distance > 1 / 5
     model = Wishing(32)
-    faithful = [draw(ListMatcher(TEXTS), seed, model=model, n=32) for seed in range(300)]
-    assert follow(Counter(result.text for result in faithful), expected)
+    drawn = [draw(ListMatcher(TEXTS), seed, model=model, n=32) for seed in range(300)]
+    assert follow(Counter(result.text for result in drawn), expected)
     plain = Counter(plainly(TEXTS, seed, model).text for seed in range(300))
     assert follow(plain, masked)
     assert not follow(plain, expected)
@@ -252,6 +257,36 @@ def test_the_effective_sample_size_counts_ancestors_after_drawing_anew() -> None
     assert seen >= {1, 2, 3, 4, 5, 6}
 
 
+def test_ancestors_are_those_at_the_beginning_however_often_it_was_drawn_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[NDArray[np.int64]] = []
+    told: list[NDArray[np.int64]] = []
+
+    def recorded(log_weights: Weights, u: float) -> NDArray[np.int64]:
+        taken.append(systematic(log_weights, u))
+        return taken[-1]
+
+    def size(_: Weights, ancestors: NDArray[np.int64]) -> float:
+        told.append(ancestors.copy())
+        return 1.0
+
+    monkeypatch.setattr(faithful, "systematic", recorded)
+    monkeypatch.setattr(faithful, "effective_ancestors", size)
+    model = Wishing(12)
+    n_times = set()
+    for seed in range(20):
+        taken.clear()
+        draw(ListMatcher(TEXTS), seed, model=model, n=12)
+        for i in range(12):  # back from the last generation to the first
+            at = i
+            for parents in reversed(taken):
+                at = int(parents[at])
+            assert told[-1][i] == at
+        n_times.add(len(taken))
+    assert max(n_times) >= 2
+
+
 def test_the_effective_sample_size_tells_the_error_of_the_validity() -> None:
     # Lee and Whiteley: the relative variance of the estimate is about the sum of the squares of
     # the shares by ancestor, less the 1 / n that equal shares have.
@@ -338,6 +373,30 @@ def test_no_probability_for_any_valid_output_is_an_error() -> None:
     ban = Sampling(logit_bias={t: -math.inf for t, data in enumerate(TOKENS) if b"u" in data})
     with pytest.raises(DecodeError, match="no probability"):
         draw(ListMatcher(["true", "ue"]), 0, model=Wishing(4), n=4, sampling=ban)
+
+
+def test_sequences_that_all_end_in_a_dead_end_are_told_from_an_impossible_grammar() -> None:
+    # One sequence takes t or x, about evenly, and t! is banned. With 12 some take x.
+    def wish_even(held: tuple[int, ...]) -> dict[int, float]:
+        x, t, na = (TOKENS.index(data) for data in (b"x", b"t", b"na"))
+        return {x: 61.0, t: 64.0} if held == tuple(PROMPT) else {na: 60.0, END: 60.0}
+
+    ban = Sampling(logit_bias={TOKENS.index(b"!"): -math.inf})
+    texts = ["t!", "xna"]
+    outcomes = set()
+    for seed in range(20):
+        try:
+            model = Wishing(1, wish_even)
+            result = draw(ListMatcher(texts), seed, model=model, n=1, sampling=ban)
+            outcomes.add(result.text)
+        except DecodeError as error:
+            outcomes.add(str(error))
+    assert "xna" in outcomes
+    [told] = outcomes - {"xna"}
+    assert "each of the 1 sequences" in told
+    assert "take more" in told
+    many = draw(ListMatcher(texts), 0, model=Wishing(12, wish_even), n=12, sampling=ban)
+    assert many.text == "xna"
 
 
 def test_a_budget_or_context_that_holds_no_output_is_an_error_before_any_call() -> None:

@@ -64,13 +64,32 @@ def test_the_formula_on_probabilities() -> None:
         assert found == pytest.approx(expected / expected.sum(), rel=1e-5)
 
 
-def test_impossible_tokens_stay_finite_or_impossible() -> None:
-    conditional = np.array([0.0, -math.inf, 0.0, -math.inf], np.float32)
-    negative = np.array([0.0, 0.0, -math.inf, -math.inf], np.float32)
-    found = guided_logits(conditional, negative, 3.0)
-    assert np.isneginf(found).tolist() == [False, True, False, True]
-    assert not np.isnan(found).any()
-    assert found[2] == pytest.approx(math.log(0.5))
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    [
+        # The limits of p ~ n^(1 - s) c^s as the zeros are approached, where these are finite:
+        # a power with a positive exponent is 0 there. Else the value in the other one.
+        (3.0, [0.5**3 * 0.2**-2, 0.0, 0.5, 0.0]),
+        (1.0, [0.5, 0.0, 0.5, 0.0]),
+        (0.5, [0.5**0.5 * 0.2**0.5, 0.0, 0.0, 0.0]),
+        (0.0, [0.2, 0.8, 0.0, 0.0]),
+        (-1.0, [0.5**-1 * 0.2**2, 0.8, 0.0, 0.0]),
+    ],
+)
+def test_tokens_that_one_context_rules_out(scale: float, expected: list[float]) -> None:
+    with np.errstate(divide="ignore"):
+        conditional = np.log(np.array([0.5, 0.0, 0.5, 0.0], np.float32)) + np.float32(3)
+        negative = np.log(np.array([0.2, 0.8, 0.0, 0.0], np.float32)) - np.float32(2)
+    found = softmax(guided_logits(conditional, negative, scale))
+    assert found == pytest.approx(np.array(expected) / sum(expected), rel=1e-5)
+
+
+def test_what_is_no_number_stays_so_and_no_size_overflows() -> None:
+    row, broken = np.array([1.0, 2.0], np.float32), np.array([1.0, math.nan], np.float32)
+    assert np.isnan(guided_logits(row, broken, 2.0)).all()
+    assert np.isnan(guided_logits(broken, row, 2.0)).all()
+    huge = np.array([3e38, -3e38], np.float32)
+    assert guided_logits(huge, -huge, 1e6).tolist() == [math.inf, -math.inf]
 
 
 def test_scale_one_is_the_prompt_alone_and_zero_the_negative_prompt_alone() -> None:
@@ -83,6 +102,23 @@ def test_scale_one_is_the_prompt_alone_and_zero_the_negative_prompt_alone() -> N
         assert one.tokens == alone.tokens
         assert zero.tokens == other.tokens
         assert one.n_model_calls == len(model.decoded)  # both contexts in one call
+
+
+def test_scale_one_changes_no_logit_so_penalties_see_the_same_signs() -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(5, 4, (2, 200)).astype(np.float32)
+    assert guided_logits(rows[0], rows[1], 1.0).tolist() == rows[0].tolist()
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_context_without_a_possible_token_is_an_error_of_the_model(broken: int) -> None:
+    def wish(held: tuple[int, ...]) -> dict[int, float]:
+        at_fault = held[0] == (PROMPT, NEGATIVE)[broken][0]
+        return dict.fromkeys(range(len(TOKENS)), -math.inf) if at_fault else {}
+
+    assert PROMPT[0] != NEGATIVE[0]
+    with pytest.raises(DecodeError, match="no distribution"):
+        guided(ToyModel(n_sequences=2, wish=wish), [output(0)], 1.5)
 
 
 def test_every_step_is_the_combination_of_both_contexts() -> None:
@@ -171,6 +207,17 @@ class TestOnTheRealModel:
         )
         assert same.text == alone.text
 
+    def test_scale_one_is_no_guidance_for_penalties_either(
+        self, model: constrain.Model
+    ) -> None:
+        sampling = Sampling(temperature=0, repeat_penalty=1.5)
+        line = constrain.regex("[a-z ]{60,80}[.]")
+        alone, same = (
+            model.generate("The weather is", line, sampling=sampling, guidance=guidance)
+            for guidance in (None, Guidance(1.0, "My dog is"))
+        )
+        assert (same.tokens, same.logprobs) == (alone.tokens, alone.logprobs)
+
     def test_streams_and_many_agree_with_generate(self, model: constrain.Model) -> None:
         guidance = Guidance(2.0, [{"role": "user", "content": "Talk about the sea."}])
         prompts = ["The weather is", "My dog is", "She said"]
@@ -188,4 +235,12 @@ class TestOnTheRealModel:
     ) -> None:
         with pytest.raises(LimitError, match="negative prompt"):
             model.generate("Hi", LINE, guidance=Guidance(negative_prompt="a b c d " * 40))
+        # One that leaves less room than the shortest line needs: no size of a context is told
+        # that is not the model's.
+        n = 128 - 2
+        negative = Guidance(negative_prompt="a" + " a" * (n - 1))
+        assert len(model.prompt_tokens(negative.negative_prompt)) == n
+        with pytest.raises(LimitError, match=r"n_ctx less the prompt, or a longer") as caught:
+            model.generate("Hi", constrain.regex("[.][a-z]{20}[.]"), guidance=negative)
+        assert caught.value.limit == 2
         assert model.generate("Hi", LINE, guidance=Guidance()).text

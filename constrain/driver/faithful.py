@@ -71,7 +71,7 @@ from constrain.driver.result import Result, Step, Timings
 from constrain.errors import DecodeError, LimitError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from constrain.automaton import Matcher
     from constrain.driver.cache import SequenceCache
@@ -223,8 +223,9 @@ class FaithfulSampler:
         """Draw an output.
 
         Raises:
-            DecodeError: the model failed, or gives no probability to any valid output. Nothing
-                was emitted.
+            DecodeError: the model failed, or gives no probability to any valid output, or to
+                none that goes on from where the particles got to (which counts as an estimate
+                of 0 where estimates are averaged). Nothing was emitted.
         """
         rows = self._read_prompt()
         while rows:
@@ -274,7 +275,7 @@ class FaithfulSampler:
                 self._log_weights[i] += proposals[branch].log_mass
         mean = log_sum(self._log_weights) - math.log(len(self._particles))
         if mean == -math.inf:
-            raise DecodeError(_NO_PROBABILITY)
+            raise self._nothing_left(proposals)
         enough = _RESAMPLE_BELOW * len(self._particles)
         dead = self._log_weights.min() == -math.inf
         if dead or effective_sample_size(self._log_weights) < enough:
@@ -283,6 +284,15 @@ class FaithfulSampler:
             self._ancestors = self._ancestors[ancestors]
             self._log_weights[:] = mean
             self._n_resampled += 1
+
+    def _nothing_left(self, proposals: Iterable[_Branch] = ()) -> DecodeError:
+        """Why no particle has any weight: nothing can begin, or all went into dead ends."""
+        if any(branch.parent is None for branch in proposals):
+            return DecodeError(_NO_PROBABILITY)
+        return DecodeError(
+            f"each of the {len(self._particles)} sequences came to where the model gives no "
+            "probability to anything valid: take more sequences (faithful), some may pass"
+        )
 
     def _draw(self, proposals: dict[_Branch, Proposal]) -> dict[_Branch, list[_Branch]]:
         """One token for each particle that is not finished; the new branches by their parent.
@@ -374,7 +384,7 @@ class FaithfulSampler:
 
     def _result(self) -> Result:
         if log_sum(self._log_weights) == -math.inf:
-            raise DecodeError(_NO_PROBABILITY)
+            raise self._nothing_left()
         chosen = self._particles[pick(self._log_weights, self._rng.random())]
         steps = chosen.steps()
         clock = self._clock

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from constrain.arguments import as_float, unfit
 from constrain.driver.prompts import Prompt, check_prompt
-from constrain.errors import LimitError
+from constrain.errors import ArgumentError, DecodeError, LimitError
 from constrain.sampling.processors import guided_logits
 
 if TYPE_CHECKING:
@@ -102,11 +102,18 @@ class GuidedCache:
         return self._cache.extend(2 * sequence, token_ids)
 
     def feed(self, pieces: Sequence[Piece]) -> list[Logits]:
-        """See `Sequences.feed`: the combined logits, float32, owned by the caller."""
+        """See `Sequences.feed`: the combined logits, float32, owned by the caller.
+
+        Raises:
+            DecodeError: also where one of the two has no logit above -inf.
+        """
         twins = [self._twins[piece.sequence] for piece in pieces]
         rows = self._cache.feed([*pieces, *twins])
         n = len(pieces)
-        return [guided_logits(rows[i], rows[n + i], self._scale) for i in range(n)]
+        try:
+            return [guided_logits(rows[i], rows[n + i], self._scale) for i in range(n)]
+        except ArgumentError as error:
+            raise DecodeError("the model gave logits that are no distribution") from error
 
 
 def room_for_both(n_ctx: int, n_prompt: int, n_negative: int) -> int:

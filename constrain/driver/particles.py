@@ -51,6 +51,7 @@ class Faithful:
             were drawn anew, count as one with the sum of their weights
             (`effective_ancestors`). Near 1 the draw and the estimates hang on a single
             sequence, and neither is to be trusted: take more particles.
+            A large number is no proof: it cannot tell of valid outputs that none came upon.
         n_resampled: how often the particles were drawn anew from themselves.
     """
 

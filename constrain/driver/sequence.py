@@ -99,7 +99,7 @@ class Output:
         self.assembler = TextAssembler(request.stop)
         self.finished: FinishReason | None = None
         self.pending: list[int] = list(request.prompt)
-        self._check_budget(n_prompt, n_ctx)
+        self._check_budget()
         self._settle()
         self.clock.mask_s += perf_counter() - self.clock.started
 
@@ -185,14 +185,15 @@ class Output:
             grammar=self._request.grammar,
         )
 
-    def _check_budget(self, n_prompt: int, n_ctx: int) -> None:
+    def _check_budget(self) -> None:
         matcher = self._request.matcher
         if matcher is None or matcher.min_tokens <= self._budget:
             return
         if self._budget == self._request.max_tokens:
             what = "tokens of the shortest valid output (max_tokens)"
         else:
-            what = f"tokens of the shortest valid output (n_ctx {n_ctx} less prompt {n_prompt})"
+            rest = "n_ctx less the prompt, or a longer negative one"
+            what = f"tokens of the shortest valid output ({rest})"
         raise LimitError(what, matcher.min_tokens, self._budget)
 
     def _sample(self, logits: Logits) -> Sample:

@@ -75,11 +75,15 @@ def softmax(logits: Logits) -> Probabilities:
 
 
 def guided_logits(conditional: Logits, negative: Logits, scale: float) -> Logits:
-    """Classifier-free guidance: `n_i + scale * (c_i - n_i)`, c and n the log-softmaxes of both.
+    """Classifier-free guidance: `x_i + (scale - 1) * (c_i - n_i)`.
 
-    Scale 1 gives the conditional distribution, 0 the negative one, above 1 moves away from the
-    negative. A token that is impossible in the conditional stays so; where it is impossible in
-    the negative alone, nothing speaks against it, and its conditional value is taken.
+    x are the conditional logits, c and n the log-softmaxes of both. The distribution is that
+    of `n_i + scale * (c_i - n_i)`, proportional to `p_c^scale * p_n^(1 - scale)`: scale 1 gives
+    the conditional one (and its very logits, whose signs penalties look at), 0 the negative
+    one, above 1 moves away from the negative, below 0 away from the conditional. A token that
+    is impossible in one of the two is so in the result, if the exponent there is positive.
+    Where it is moved away from, or left out, nothing speaks against the token: it has its
+    value in the other one.
 
     Raises:
         ArgumentError: one of the two has no logit above -inf.
@@ -91,11 +95,18 @@ def guided_logits(conditional: Logits, negative: Logits, scale: float) -> Logits
     [0.25, 0.75]
     """
     wanted, unwanted = log_softmax(conditional), log_softmax(negative)
-    one_sided = (wanted == -np.inf) | (unwanted == -np.inf)
-    unwanted = np.where(one_sided, 0.0, unwanted)
-    difference = np.where(one_sided, 0.0, wanted) - unwanted
-    result = np.where(one_sided, wanted, unwanted + scale * difference)
-    return result.astype(np.float32)
+    logits = np.asarray(conditional, np.float64)
+    can, could = wanted != -np.inf, unwanted != -np.inf  # a NaN is neither, and stays one
+    both = can & could
+    difference = np.where(both, wanted, 0.0) - np.where(both, unwanted, 0.0)
+    result = np.where(both, logits + (scale - 1) * difference, -np.inf)
+    if scale >= 1:
+        result = np.where(can & ~could, logits, result)
+    elif scale <= 0:
+        top = int(logits.argmax())
+        result = np.where(could & ~can, unwanted + (logits[top] - wanted[top]), result)
+    with np.errstate(over="ignore"):
+        return result.astype(np.float32)
 
 
 def logit_bias(
