@@ -6,13 +6,13 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import constrain
 from constrain.grammar import ir
 from tests import strategies
-from tests.lockstep import Lockstep, can_be_written, packed_mask
+from tests.lockstep import Lockstep, can_be_written, packed_mask, within_limits
 from tests.oracle.token_level import allowed_tokens
 from tests.vocabularies import CROSSING, JSON_LETTERS, LONG, single_bytes, with_end
 
@@ -30,23 +30,9 @@ def test_the_crossing_vocabulary_is_closed_under_bytes() -> None:
     assert sum(allowed_tokens(grammar, tokens, b"", [len(tokens) - 1])) == 1
 
 
-def walk_within_limits(
-    grammar: ir.Grammar, tokens: tuple[bytes, ...], chance: random.Random, most_bytes: int
-) -> None:
-    """Six steps, if the limits allow them.
-
-    Rules that repeat themselves ambiguously may have too many stacks (see
-    test_matcher_recursion), which is an error and no mask.
-    """
-    try:
-        Lockstep(grammar, tokens).walk(chance, 6, most_bytes)
-    except constrain.LimitError as error:
-        assume(error.what != "threads")
-        raise
-
-
 @SLOW_ORACLE
 @given(strategies.grammars("ab"), strategies.token_lists("ab"), SEEDS)
+@within_limits
 def test_masks_of_text_grammars_are_the_oracles(
     grammar: ir.Grammar, tokens: tuple[bytes, ...], chance: random.Random
 ) -> None:
@@ -54,7 +40,7 @@ def test_masks_of_text_grammars_are_the_oracles(
         with pytest.raises(constrain.ConstrainError):
             constrain.compile(grammar, constrain.Vocabulary(tokens, [len(tokens) - 1]))
         return
-    walk_within_limits(grammar, tokens, chance, 10)
+    Lockstep(grammar, tokens).walk(chance, 6, 10)
 
 
 @SLOW_ORACLE
@@ -63,11 +49,12 @@ def test_masks_are_the_oracles_where_tokens_hold_parts_of_characters(
     grammar: ir.Grammar, tokens: tuple[bytes, ...], chance: random.Random
 ) -> None:
     if can_be_written(grammar, tokens):
-        walk_within_limits(grammar, tokens, chance, 12)
+        Lockstep(grammar, tokens).walk(chance, 6, 12)
 
 
 @SLOW_ORACLE
 @given(strategies.json_grammars(), strategies.json_token_lists(), SEEDS)
+@within_limits
 def test_masks_of_json_grammars_are_the_oracles(
     grammar: ir.Grammar, tokens: tuple[bytes, ...], chance: random.Random
 ) -> None:

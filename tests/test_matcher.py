@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import constrain
 from constrain.grammar import ir
 from tests import strategies
-from tests.lockstep import Lockstep, can_be_written, packed_mask
+from tests.lockstep import Lockstep, can_be_written, packed_mask, within_limits
 from tests.oracle.json_text import accepts
 from tests.oracle.token_level import forced, shortest_texts
 from tests.vocabularies import single_bytes, with_end
@@ -24,6 +24,9 @@ SLOW_ORACLE = settings(
 )
 SEEDS = st.integers(0, 2**32).map(random.Random)
 AB = with_end(single_bytes("ab"))
+
+
+MOST_TEXTS = 20_000  # that the oracle looks at one by one
 
 
 def lockstep(grammar: ir.Grammar, tokens: Sequence[bytes] = AB) -> Lockstep:
@@ -43,12 +46,13 @@ def walked(draw: st.DrawFn) -> Lockstep:
         grammar = ir.Grammar(ir.Repeat(ir.OneOf(("a", "ab", "b"))))
     both = Lockstep(grammar, tokens)
     chance = draw(SEEDS)
-    both.wander(chance, draw(st.integers(0, 8)))
+    within_limits(both.wander)(chance, draw(st.integers(0, 8)))
     return both
 
 
 @SLOW_ORACLE
 @given(walked(), SEEDS)
+@within_limits
 def test_any_split_of_the_same_bytes_reaches_the_same_state(
     both: Lockstep, chance: random.Random
 ) -> None:
@@ -66,6 +70,7 @@ def test_any_split_of_the_same_bytes_reaches_the_same_state(
 
 @SLOW_ORACLE
 @given(walked())
+@within_limits
 def test_accept_bytes_is_accept_of_tokens(both: Lockstep) -> None:
     whole = both.compiled.matcher()
     whole.accept_bytes(both.prefix)
@@ -78,6 +83,7 @@ def test_accept_bytes_is_accept_of_tokens(both: Lockstep) -> None:
 
 @SLOW_ORACLE
 @given(walked())
+@within_limits
 def test_a_rejected_token_changes_nothing(both: Lockstep) -> None:
     mask = packed_mask(both.matcher, len(both.tokens))
     n_tokens = both.matcher.n_tokens
@@ -92,6 +98,7 @@ def test_a_rejected_token_changes_nothing(both: Lockstep) -> None:
 
 @SLOW_ORACLE
 @given(walked())
+@within_limits
 def test_every_allowed_token_is_accepted(both: Lockstep) -> None:
     for token_id, allowed in enumerate(packed_mask(both.matcher, len(both.tokens))):
         if allowed:
@@ -100,6 +107,7 @@ def test_every_allowed_token_is_accepted(both: Lockstep) -> None:
 
 @SLOW_ORACLE
 @given(walked())
+@within_limits
 def test_forced_bytes_are_the_only_continuation_and_all_of_it(both: Lockstep) -> None:
     found = both.matcher.forced_bytes()
     # More than 40 bytes are not retraced by the oracle.
@@ -110,10 +118,11 @@ def test_forced_bytes_are_the_only_continuation_and_all_of_it(both: Lockstep) ->
 
 @SLOW_ORACLE
 @given(walked())
+@within_limits
 def test_the_shortest_completion_is_a_text_and_none_is_shorter(both: Lockstep) -> None:
     found = both.matcher.shortest_completion()
     assert accepts(both.grammar, both.prefix + found)
-    if len(found) <= 4:
+    if len(both.alphabet) ** len(found) <= MOST_TEXTS:
         assert found in shortest_texts(both.grammar, both.alphabet, both.prefix, len(found))
     assert (found == b"") == both.matcher.is_accepting
     both.matcher.accept_bytes(found)
@@ -122,6 +131,7 @@ def test_the_shortest_completion_is_a_text_and_none_is_shorter(both: Lockstep) -
 
 @SLOW_ORACLE
 @given(walked())
+@within_limits
 def test_can_continue_says_whether_text_may_follow(both: Lockstep) -> None:
     mask = packed_mask(both.matcher, len(both.tokens))
     assert both.matcher.can_continue == any(mask[:-1])

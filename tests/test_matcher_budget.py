@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from constrain.grammar import ir
 from tests import strategies
-from tests.lockstep import Lockstep, can_be_written, unpacked
+from tests.lockstep import Lockstep, can_be_written, unpacked, within_limits
 from tests.oracle.json_text import accepts
 from tests.oracle.token_level import fewest_tokens
 from tests.vocabularies import single_bytes, with_end
@@ -33,6 +33,7 @@ def within(both: Lockstep, n_tokens: int) -> list[bool]:
 
 @SLOW_ORACLE
 @given(strategies.grammars("ab"), strategies.token_lists("ab"), SEEDS)
+@within_limits
 def test_min_tokens_suffice(
     grammar: ir.Grammar, tokens: tuple[bytes, ...], chance: random.Random
 ) -> None:
@@ -48,6 +49,7 @@ def test_min_tokens_suffice(
 
 @SLOW_ORACLE
 @given(strategies.grammars("ab"), strategies.token_lists("ab"), st.integers(0, 4), SEEDS)
+@within_limits
 def test_a_mask_within_a_budget_keeps_only_what_can_finish(
     grammar: ir.Grammar, tokens: tuple[bytes, ...], n_tokens: int, chance: random.Random
 ) -> None:
@@ -71,6 +73,7 @@ def test_a_mask_within_a_budget_keeps_only_what_can_finish(
 
 @SLOW_ORACLE
 @given(strategies.grammars("ab"), st.integers(0, 4), SEEDS)
+@within_limits
 def test_a_mask_within_a_budget_is_exact_where_tokens_are_bytes(
     grammar: ir.Grammar, n_tokens: int, chance: random.Random
 ) -> None:
@@ -88,6 +91,7 @@ def test_a_mask_within_a_budget_is_exact_where_tokens_are_bytes(
 
 @SLOW_ORACLE
 @given(strategies.json_grammars(), strategies.json_token_lists(), st.integers(0, 6), SEEDS)
+@within_limits
 def test_a_budget_of_min_tokens_is_always_kept(
     grammar: ir.Grammar, tokens: tuple[bytes, ...], spare: int, chance: random.Random
 ) -> None:
