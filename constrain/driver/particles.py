@@ -130,7 +130,18 @@ def pick(log_weights: Weights, u: float) -> int:
     >>> [pick(np.log([0.25, 0.75]), u) for u in (0.0, 0.24, 0.25, 0.99)]
     [0, 0, 1, 1]
     """
-    return int(_at(np.cumsum(normalized(log_weights)), np.array([u]))[0])
+    return pick_summed(summed(log_weights), u)
+
+
+def summed(log_weights: Weights) -> Weights:
+    """Running sums of the weights, for several draws from the same ones."""
+    sums: Weights = np.cumsum(normalized(log_weights))
+    return sums
+
+
+def pick_summed(sums: Weights, u: float) -> int:
+    """As `pick`, from running sums."""
+    return int(_at(sums, np.array([u]))[0])
 
 
 def systematic(log_weights: Weights, u: float) -> NDArray[np.int64]:
@@ -153,7 +164,7 @@ def systematic(log_weights: Weights, u: float) -> NDArray[np.int64]:
     """
     n = len(log_weights)
     points = (u + np.arange(n)) / n
-    return _at(np.cumsum(normalized(log_weights)), points)
+    return _at(summed(log_weights), points)
 
 
 def _at(sums: Weights, points: Weights) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.driver.particles import Weights, log_sum, pick
+from constrain.driver.particles import Weights, log_sum, pick_summed, summed
 from constrain.driver.result import Step
 from constrain.errors import ArgumentError, DecodeError, shorten
 from constrain.logprobs import measure
@@ -130,6 +130,7 @@ class Proposal:
     ) -> None:
         self._mask = mask.copy()
         self._measured: Measurement | None = None
+        self._sums: Weights | None = None  # of the weights, once something was drawn
         self._token_ids = allowed
         self._scores = scores
         self._own = own
@@ -151,7 +152,9 @@ class Proposal:
 
     def draw(self, u: float) -> int:
         """The index of the token that a number in [0, 1) draws; `log_mass` is above -inf."""
-        return pick(self._weights, u)
+        if self._sums is None:
+            self._sums = summed(self._weights)
+        return pick_summed(self._sums, u)
 
     def token_id(self, index: int) -> int:
         """The token at an index."""
