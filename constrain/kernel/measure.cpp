@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -14,7 +13,8 @@ namespace constrain {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kLowest = -87.0F;  // weights below e^-87 are 0 in the vector loops
+constexpr float kLowest = -87.0F;   // weights below e^-87 are 0 in the vector loops
+constexpr float kFarBelow = 40.0F;  // what is e^-47 of the greatest still has a weight then
 
 // Weights and logits of one set of tokens, relative to its greatest logit.
 struct Mass {
@@ -89,27 +89,70 @@ Mass infinite_mass(const Row& row, bool only_allowed) {
     return mass;
 }
 
-Mass mass_of(const Row& row, const std::vector<float>& chunk_max, bool only_allowed) {
-    const float max = *std::max_element(chunk_max.begin(), chunk_max.end());
-    if (max == kInfinity) {
-        return infinite_mass(row, only_allowed);
-    }
+// The allowed tokens alone, where they are so improbable that their weights vanish among all.
+Mass mass_of_allowed(const Row& row, const std::vector<float>& chunk_max, float max) {
     Mass mass{max, 0, 0};
-    std::array<float, kChunk> masked;
+    std::array<float, kChunk> values;
     std::array<float, kChunk> weights;
     for (std::size_t chunk = 0; chunk < row.n_chunks(); ++chunk) {
         if (!(chunk_max[chunk] - max > kLowest)) {
             continue;
         }
-        const float* values = row.logits(chunk);
-        if (only_allowed) {
-            vector_loops().mask(values, row.words(chunk), masked.data());
-            values = masked.data();
-        }
-        mass.weight += vector_loops().weigh(values, {max, 1, -kInfinity}, weights.data());
-        mass.moment += moment_of(values, weights.data(), max);
+        vector_loops().mask(row.logits(chunk), row.words(chunk), values.data());
+        mass.weight += vector_loops().weigh(values.data(), {max, 1, -kInfinity}, weights.data());
+        mass.moment += moment_of(values.data(), weights.data(), max);
     }
     return mass;
+}
+
+// Greatest logits of the chunks, on both sides of the mask.
+struct Maxima {
+    std::vector<float> allowed;
+    std::vector<float> forbidden;
+    bool has_nan = false;
+
+    explicit Maxima(const Row& row) : allowed(row.n_chunks()), forbidden(row.n_chunks()) {
+        for (std::size_t chunk = 0; chunk < row.n_chunks(); ++chunk) {
+            const ChunkSides sides = vector_loops().sides(row.logits(chunk), row.words(chunk));
+            allowed[chunk] = sides.allowed;
+            forbidden[chunk] = sides.forbidden;
+            has_nan = has_nan || sides.has_nan;
+        }
+    }
+    static float top(const std::vector<float>& maxima) {
+        return *std::max_element(maxima.begin(), maxima.end());
+    }
+};
+
+struct Masses {
+    Mass all;
+    Mass allowed;
+};
+
+Masses masses_of(const Row& row, const Maxima& maxima) {
+    const float top = Maxima::top(maxima.allowed);
+    const float max = std::max(top, Maxima::top(maxima.forbidden));
+    if (max == kInfinity) {
+        const bool both = top == kInfinity;
+        return {infinite_mass(row, false), both ? infinite_mass(row, true)
+                                                : mass_of_allowed(row, maxima.allowed, top)};
+    }
+    Masses found{{max, 0, 0}, {max, 0, 0}};
+    for (std::size_t chunk = 0; chunk < row.n_chunks(); ++chunk) {
+        if (std::max(maxima.allowed[chunk], maxima.forbidden[chunk]) - max < kLowest) {
+            continue;
+        }
+        const ChunkMoments sums =
+            vector_loops().moments(row.logits(chunk), row.words(chunk), max);
+        found.allowed.weight += sums.allowed;
+        found.allowed.moment += sums.allowed_moment;
+        found.all.weight += static_cast<double>(sums.allowed) + sums.forbidden;
+        found.all.moment += static_cast<double>(sums.allowed_moment) + sums.forbidden_moment;
+    }
+    if (top < max - kFarBelow) {
+        found.allowed = mass_of_allowed(row, maxima.allowed, top);
+    }
+    return found;
 }
 
 struct Candidate {
@@ -157,37 +200,20 @@ std::vector<Candidate> greatest(const Row& row, const std::vector<float>& chunk_
 RowMeasure measure_row(const float* logits, const std::uint32_t* words, std::size_t n_vocab,
                        std::size_t n) {
     const Row row(logits, words, n_vocab);
-    std::vector<float> all_max(row.n_chunks());
-    std::vector<float> allowed_max(row.n_chunks());
-    std::vector<float> forbidden_max(row.n_chunks());
-    std::array<float, kLanes> unused;
+    const Maxima maxima(row);
     RowMeasure result;
-    for (std::size_t chunk = 0; chunk < row.n_chunks(); ++chunk) {
-        std::array<std::uint32_t, kChunkWords> inverse;
-        std::transform(row.words(chunk), row.words(chunk) + kChunkWords, inverse.begin(),
-                       std::bit_not<>());
-        const ChunkMaxima maxima =
-            vector_loops().maxima(row.logits(chunk), row.words(chunk), unused.data());
-        const ChunkMaxima others =
-            vector_loops().maxima(row.logits(chunk), inverse.data(), unused.data());
-        result.has_nan = result.has_nan || maxima.has_nan;
-        all_max[chunk] = maxima.all;
-        allowed_max[chunk] = maxima.allowed;
-        forbidden_max[chunk] = others.allowed;
-    }
-    result.has_allowed =
-        *std::max_element(allowed_max.begin(), allowed_max.end()) > -kInfinity;
+    result.has_nan = maxima.has_nan;
+    result.has_allowed = Maxima::top(maxima.allowed) > -kInfinity;
     if (result.has_nan || !result.has_allowed) {
         return result;
     }
-    const Mass all = mass_of(row, all_max, false);
-    const Mass allowed = mass_of(row, allowed_max, true);
+    const auto [all, allowed] = masses_of(row, maxima);
     result.entropy = all.entropy();
     result.masked_entropy = allowed.entropy();
-    for (const Candidate& c : greatest(row, allowed_max, true, n)) {
+    for (const Candidate& c : greatest(row, maxima.allowed, true, n)) {
         result.allowed.push_back({c.token_id, all.logprob(c.logit), allowed.logprob(c.logit)});
     }
-    for (const Candidate& c : greatest(row, forbidden_max, false, n)) {
+    for (const Candidate& c : greatest(row, maxima.forbidden, false, n)) {
         result.forbidden.push_back({c.token_id, all.logprob(c.logit), -kInfinity});
     }
     return result;

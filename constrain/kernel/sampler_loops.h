@@ -65,6 +65,24 @@ CONSTRAIN_INLINE void exponentiate(Floats& x) {
     x = reinterpret_cast<Floats>(reinterpret_cast<Bits>(p) + (reinterpret_cast<Bits>(rounded) << 23));
 }
 
+ChunkSides sides(const float* logits, const std::uint32_t* words) {
+    const Floats lowest = Floats{} - kInfinity;
+    Floats allowed = lowest;
+    Floats forbidden = lowest;
+    std::uint32_t numbers = 0xFFFFU;
+    for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
+        Floats x;
+        Floats kept;
+        load(x, logits + row * kLanes);
+        numbers &= ge_bits(x, x);
+        pick(kept, row_bits(words, row), x, lowest);
+        raise_to(allowed, kept);
+        pick(kept, row_bits(words, row), lowest, x);
+        raise_to(forbidden, kept);
+    }
+    return {top_of(allowed), top_of(forbidden), (numbers & 0xFFFFU) != 0xFFFFU};
+}
+
 // The least logit that has a weight.
 CONSTRAIN_INLINE float least_weighed(const Weighing& how) {
     const float vanishing = how.max + kLowestExponent / how.scale;
@@ -114,6 +132,26 @@ ChunkMass masses(const float* logits, const std::uint32_t* words, float max) {
         measure(x, row_bits(words, row), max, allowed, forbidden);
     }
     return {sum_of(allowed), sum_of(forbidden), 0, 0, 0};
+}
+
+ChunkMoments moments(const float* logits, const std::uint32_t* words, float max) {
+    const Floats lowest = Floats{} + kLowestExponent;
+    Floats sums[4] = {};
+    for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
+        Floats x;
+        load(x, logits + row * kLanes);
+        x -= max;
+        const std::uint32_t counted = ge_bits(x, lowest);
+        const std::uint32_t allowed = counted & row_bits(words, row);
+        Floats weight = x;
+        exponentiate(weight);
+        x *= weight;
+        add(sums[0], allowed, weight);
+        add(sums[1], counted & ~allowed, weight);
+        add(sums[2], allowed, x);
+        add(sums[3], counted & ~allowed, x);
+    }
+    return {sum_of(sums[0]), sum_of(sums[1]), sum_of(sums[2]), sum_of(sums[3])};
 }
 
 // The numbers of a pass, each in all lanes. Made once: parts that are written one by one cannot
@@ -361,6 +399,8 @@ ChunkSpread spread(const float* logits, const std::uint32_t* words, float least,
 
 constexpr VectorLoops loops{maxima,
                             masses,
+                            sides,
+                            moments,
                             {{alone, alone_moment, alone_below, alone_around},
                              {whole, whole_moment, whole_below, whole_around},
                              {shared, shared_moment, shared_below, shared_around},

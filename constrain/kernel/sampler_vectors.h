@@ -72,6 +72,20 @@ enum Exponentials : std::size_t { kAlone, kWhole, kShared, kPaired, kSources };
 // the greatest value, and the ring; `moment` and the same of any ring.
 enum Extra : std::size_t { kNothing, kMoment, kBelow, kAround, kExtras };
 
+struct ChunkSides {
+    float allowed = 0;  // greatest allowed logit, or -inf
+    float forbidden = 0;
+    bool has_nan = false;
+};
+
+// Sums of e^(x - max) and of e^(x - max) * (x - max).
+struct ChunkMoments {
+    float allowed = 0;
+    float forbidden = 0;
+    float allowed_moment = 0;
+    float forbidden_moment = 0;
+};
+
 struct ChunkSpread {
     double n = 0;
     double sum = 0;      // of x - center
@@ -86,7 +100,11 @@ struct VectorLoops {
     ChunkMaxima (*maxima)(const float* logits, const std::uint32_t* words, float* lane_max);
     // `allowed` and `forbidden` alone; max is finite and at least every x.
     ChunkMass (*masses)(const float* logits, const std::uint32_t* words, float max);
-    // The same, and weights of the tokens in `weighed`. `ring` receives a bit for each of them
+    // Maxima of both sides of the mask.
+    ChunkSides (*sides)(const float* logits, const std::uint32_t* words);
+    // As `masses`, with the moments that entropies are made of.
+    ChunkMoments (*moments)(const float* logits, const std::uint32_t* words, float max);
+    // As `masses`, and weights of the tokens in `weighed`. `ring` receives a bit for each of them
     // that is in the ring.
     ChunkMass (*pass[kSources][kExtras])(const float* logits, const std::uint32_t* words,
                                          float max, const std::uint32_t* weighed,

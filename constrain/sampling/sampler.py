@@ -197,9 +197,8 @@ class Sampler:
             ValueError: an array of another length.
             IndexError: a token id in bias or history is outside the vocabulary.
 
-        Cost: O(n_vocab) vector loops; with 128 256 tokens 0.03 to 0.08 ms, most for top-p and
-        typical-p over flat distributions (one core of an AMD EPYC server with AVX-512,
-        tests/benchmarks/sampling.py).
+        Cost: O(n_vocab) vector loops; with 128 256 tokens 0.03 to 0.08 ms on one core of an AMD
+        EPYC server with AVX-512, most for top-p and typical-p over flat distributions.
         """
         ids, values = self._placed.added_to(bias or NO_BIAS)
         past = self._history if history is None else self._history_of(history)
