@@ -51,6 +51,22 @@ def measured(logits: object, mask: object, n: int = 5) -> Measurement:
     return measure(row, words_of(allowed), vocabulary_of(len(row)), n)
 
 
+@pytest.mark.parametrize("above", [0.0, 0.3, 7.7, 39.9, 40.1, 86.0, 200.0, 1e5])
+def test_a_token_that_is_alone_has_all_of_the_mass(above: float) -> None:
+    """However far forbidden ones are above it: exactly, since a constant is certain."""
+    for n_forbidden in (1, 600):
+        logits = np.full(n_forbidden + 1, np.float32(1.1) + np.float32(above), np.float32)
+        logits[-1] = 1.1
+        found = measured(logits, np.arange(n_forbidden + 1) == n_forbidden)
+        alone = next(other for other in found.alternatives if other.allowed)
+        assert (alone.masked_logprob, found.masked_entropy) == (0.0, 0.0)
+        # e^0 of e^0 + n e^above
+        expected = -above - math.log(math.exp(-above) + n_forbidden)
+        assert alone.logprob == pytest.approx(expected, rel=1e-6, abs=1e-6)
+        assert found.entropy >= 0
+        assert all(other.logprob <= 0 for other in found.alternatives)
+
+
 def test_entropy_is_that_of_the_textbook() -> None:
     # 1/2 * 1 + 1/4 * 2 + 2 * 1/8 * 3 = 1.75 bits
     assert entropy(logits_of(0.5, 0.25, 0.125, 0.125)) == pytest.approx(1.75 * math.log(2))

@@ -26,7 +26,7 @@ struct Mass {
         if (max == kInfinity) {
             return logit == kInfinity ? -std::log(weight) : -kInfinity;
         }
-        return logit - max - std::log(weight);
+        return std::min(0.0, logit - max - std::log(weight));  // rounding
     }
     double entropy() const { return std::max(0.0, std::log(weight) - moment / weight); }
 };
@@ -129,6 +129,32 @@ struct Masses {
     Mass allowed;
 };
 
+// Both in weights relative to `max`; the moment of the allowed tokens is one to the greatest of
+// them, which is `shift` below.
+Masses mass_of_all(const Row& row, const Maxima& maxima, float max, float shift) {
+    Masses found{{max, 0, 0}, {max, 0, 0}};
+    for (std::size_t chunk = 0; chunk < row.n_chunks(); ++chunk) {
+        if (std::max(maxima.allowed[chunk], maxima.forbidden[chunk]) - max < kLowest) {
+            continue;
+        }
+        const ChunkMoments sums =
+            vector_loops().moments(row.logits(chunk), row.words(chunk), max, shift);
+        found.allowed.weight += sums.allowed;
+        found.allowed.moment += sums.allowed_moment;
+        found.all.weight += static_cast<double>(sums.allowed) + sums.forbidden;
+        found.all.moment += sums.forbidden_moment;
+    }
+    found.all.moment += found.allowed.moment - found.allowed.weight * shift;
+    return found;
+}
+
+double weight_of(float distance) {
+    std::array<float, kChunk> values;
+    values.fill(-kInfinity);
+    values[0] = distance;
+    return vector_loops().weigh(values.data(), {0, 1, -kInfinity}, values.data());
+}
+
 Masses masses_of(const Row& row, const Maxima& maxima) {
     const float top = Maxima::top(maxima.allowed);
     const float max = std::max(top, Maxima::top(maxima.forbidden));
@@ -137,21 +163,13 @@ Masses masses_of(const Row& row, const Maxima& maxima) {
         return {infinite_mass(row, false), both ? infinite_mass(row, true)
                                                 : mass_of_allowed(row, maxima.allowed, top)};
     }
-    Masses found{{max, 0, 0}, {max, 0, 0}};
-    for (std::size_t chunk = 0; chunk < row.n_chunks(); ++chunk) {
-        if (std::max(maxima.allowed[chunk], maxima.forbidden[chunk]) - max < kLowest) {
-            continue;
-        }
-        const ChunkMoments sums =
-            vector_loops().moments(row.logits(chunk), row.words(chunk), max);
-        found.allowed.weight += sums.allowed;
-        found.allowed.moment += sums.allowed_moment;
-        found.all.weight += static_cast<double>(sums.allowed) + sums.forbidden;
-        found.all.moment += static_cast<double>(sums.allowed_moment) + sums.forbidden_moment;
-    }
     if (top < max - kFarBelow) {
-        found.allowed = mass_of_allowed(row, maxima.allowed, top);
+        return {mass_of_all(row, maxima, max, 0).all, mass_of_allowed(row, maxima.allowed, top)};
     }
+    Masses found = mass_of_all(row, maxima, max, max - top);
+    // As the loops weigh it, so that a token which is alone has all of the mass.
+    const double weight = weight_of(top - max);
+    found.allowed = {top, found.allowed.weight / weight, found.allowed.moment / weight};
     return found;
 }
 

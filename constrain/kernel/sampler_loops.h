@@ -134,7 +134,7 @@ ChunkMass masses(const float* logits, const std::uint32_t* words, float max) {
     return {sum_of(allowed), sum_of(forbidden), 0, 0, 0};
 }
 
-ChunkMoments moments(const float* logits, const std::uint32_t* words, float max) {
+ChunkMoments moments(const float* logits, const std::uint32_t* words, float max, float shift) {
     const Floats lowest = Floats{} + kLowestExponent;
     Floats sums[4] = {};
     for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
@@ -145,10 +145,12 @@ ChunkMoments moments(const float* logits, const std::uint32_t* words, float max)
         const std::uint32_t allowed = counted & row_bits(words, row);
         Floats weight = x;
         exponentiate(weight);
+        Floats distance = x + shift;
+        distance *= weight;
         x *= weight;
         add(sums[0], allowed, weight);
         add(sums[1], counted & ~allowed, weight);
-        add(sums[2], allowed, x);
+        add(sums[2], allowed, distance);
         add(sums[3], counted & ~allowed, x);
     }
     return {sum_of(sums[0]), sum_of(sums[1]), sum_of(sums[2]), sum_of(sums[3])};

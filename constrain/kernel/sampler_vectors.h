@@ -78,12 +78,12 @@ struct ChunkSides {
     bool has_nan = false;
 };
 
-// Sums of e^(x - max) and of e^(x - max) * (x - max).
+// Sums of weights e^(x - max), and of weights times x less the greatest of their side.
 struct ChunkMoments {
     float allowed = 0;
     float forbidden = 0;
-    float allowed_moment = 0;
-    float forbidden_moment = 0;
+    float allowed_moment = 0;    // of weight * (x - max + shift)
+    float forbidden_moment = 0;  // of weight * (x - max)
 };
 
 struct ChunkSpread {
@@ -102,8 +102,10 @@ struct VectorLoops {
     ChunkMass (*masses)(const float* logits, const std::uint32_t* words, float max);
     // Maxima of both sides of the mask.
     ChunkSides (*sides)(const float* logits, const std::uint32_t* words);
-    // As `masses`, with the moments that entropies are made of.
-    ChunkMoments (*moments)(const float* logits, const std::uint32_t* words, float max);
+    // As `masses`, with the moments that entropies are made of. `shift` is how far the greatest
+    // allowed logit is below max.
+    ChunkMoments (*moments)(const float* logits, const std::uint32_t* words, float max,
+                            float shift);
     // As `masses`, and weights of the tokens in `weighed`. `ring` receives a bit for each of them
     // that is in the ring.
     ChunkMass (*pass[kSources][kExtras])(const float* logits, const std::uint32_t* words,
