@@ -283,7 +283,7 @@ bool ExprPool::descends(ExprId id) {
 }
 
 // What a byte of decoded text costs inside a JSON string, in a character that stands as itself
-// (an ASCII one in its shortest spelling) or as \uXXXX. kInfinite: it cannot, or need not.
+// (an ASCII one in its shortest spelling) or as an escape. kInfinite: it cannot, or need not.
 uint32_t ExprPool::spelled_cost(uint8_t byte, bool escaped) const {
   if (byte < 0x80) return escaped ? kInfinite : ascii_length(byte, alphabet_);
   if (!escaped) return alphabet_.has(byte) ? 1 : kInfinite;

@@ -112,11 +112,13 @@ struct Maxima {
     bool has_nan = false;
 
     explicit Maxima(const Row& row) : allowed(row.n_chunks()), forbidden(row.n_chunks()) {
+        std::array<float, kLanes> unused;
         for (std::size_t chunk = 0; chunk < row.n_chunks(); ++chunk) {
-            const ChunkSides sides = vector_loops().sides(row.logits(chunk), row.words(chunk));
-            allowed[chunk] = sides.allowed;
-            forbidden[chunk] = sides.forbidden;
-            has_nan = has_nan || sides.has_nan;
+            const ChunkMaxima maxima =
+                vector_loops().maxima(row.logits(chunk), row.words(chunk), unused.data());
+            allowed[chunk] = maxima.allowed;
+            forbidden[chunk] = maxima.forbidden;
+            has_nan = has_nan || maxima.has_nan;
         }
     }
     static float top(const std::vector<float>& maxima) {

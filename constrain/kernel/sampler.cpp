@@ -133,7 +133,7 @@ StepStatus TokenSampler::scan(std::int64_t& n_allowed) {
             vector_loops().maxima(chunk_logits(chunk), words, &lane_max_[chunk * kLanes]);
         n_allowed += maxima.n_allowed;
         has_nan = has_nan || maxima.has_nan;
-        raw_max_ = std::max(raw_max_, maxima.all);
+        raw_max_ = std::max({raw_max_, maxima.allowed, maxima.forbidden});
         raw_allowed_max_ = std::max(raw_allowed_max_, maxima.allowed);
         chunk_max_[chunk] = maxima.allowed;
     }

@@ -65,7 +65,13 @@ CONSTRAIN_INLINE void exponentiate(Floats& x) {
     x = reinterpret_cast<Floats>(reinterpret_cast<Bits>(p) + (reinterpret_cast<Bits>(rounded) << 23));
 }
 
-ChunkSides sides(const float* logits, const std::uint32_t* words) {
+// The least logit that has a weight.
+CONSTRAIN_INLINE float least_weighed(const Weighing& how) {
+    const float vanishing = how.max + kLowestExponent / how.scale;
+    return how.least > vanishing ? how.least : vanishing;
+}
+
+ChunkMaxima maxima(const float* logits, const std::uint32_t* words, float* lane_max) {
     const Floats lowest = Floats{} - kInfinity;
     Floats allowed = lowest;
     Floats forbidden = lowest;
@@ -80,35 +86,12 @@ ChunkSides sides(const float* logits, const std::uint32_t* words) {
         pick(kept, row_bits(words, row), lowest, x);
         raise_to(forbidden, kept);
     }
-    return {top_of(allowed), top_of(forbidden), (numbers & 0xFFFFU) != 0xFFFFU};
-}
-
-// The least logit that has a weight.
-CONSTRAIN_INLINE float least_weighed(const Weighing& how) {
-    const float vanishing = how.max + kLowestExponent / how.scale;
-    return how.least > vanishing ? how.least : vanishing;
-}
-
-ChunkMaxima maxima(const float* logits, const std::uint32_t* words, float* lane_max) {
-    const Floats lowest = Floats{} - kInfinity;
-    Floats all = lowest;
-    Floats allowed = lowest;
-    std::uint32_t numbers = 0xFFFFU;
-    for (std::size_t row = 0; row < kChunk / kLanes; ++row) {
-        Floats x;
-        Floats kept;
-        load(x, logits + row * kLanes);
-        numbers &= ge_bits(x, x);
-        raise_to(all, x);
-        pick(kept, row_bits(words, row), x, lowest);
-        raise_to(allowed, kept);
-    }
     store(lane_max, allowed);
     std::int32_t n = 0;  // here, where the instruction set may have one for it
     for (std::size_t i = 0; i < kChunkWords; ++i) {
         n += __builtin_popcount(words[i]);
     }
-    return {top_of(all), top_of(allowed), (numbers & 0xFFFFU) != 0xFFFFU, n};
+    return {top_of(allowed), top_of(forbidden), (numbers & 0xFFFFU) != 0xFFFFU, n};
 }
 
 // Adds e^(x - max) to the sum it belongs to; x becomes it, where that is not 0: returns where.
@@ -401,7 +384,6 @@ ChunkSpread spread(const float* logits, const std::uint32_t* words, float least,
 
 constexpr VectorLoops loops{maxima,
                             masses,
-                            sides,
                             moments,
                             {{alone, alone_moment, alone_below, alone_around},
                              {whole, whole_moment, whole_below, whole_around},

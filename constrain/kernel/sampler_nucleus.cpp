@@ -3,7 +3,8 @@
 // A sample tells, before anything is weighed, between which distances the limit lies: the
 // maxima of all groups of 32 tokens, each for itself, and of the other tokens one in 32. The
 // pass that weighs sums what is nearer and marks what is between; the marked are listed and
-// settled exactly. Where the sample was wrong, what the pass found corrects it.
+// settled exactly. Where the sample was wrong, as where few tokens have all of the mass, what the
+// pass found tells on which side to look.
 //
 // Dropped: bisection over all tokens (5 us a halving); a histogram of the sample (scattered
 // additions); weights kept in memory (they leave no room for the logits in the caches).
@@ -26,7 +27,7 @@ constexpr double kCoarse = 0.03;  // of the mass is between the ends
 constexpr int kHalvings = 12;    // of the part of the sample between them
 constexpr float kReach = 44;     // log-weights where the search begins; e^-44 = 8e-20
 constexpr double kDoubt = 3;     // standard errors of the sample that guess() allows for
-constexpr int kGuesses = 3;  // then all tokens are listed
+constexpr int kGuesses = 8;  // then all tokens are listed
 
 float to_float(double value) {
     return static_cast<float>(std::clamp<double>(value, -FLT_MAX, FLT_MAX));
@@ -273,6 +274,22 @@ TokenSampler::Ring TokenSampler::settle(double center, double target, Guess boun
     return {center, -end.order, end.token_id};
 }
 
+// Where to look next: the end was not between `tried`. `known`: distances that it was found to be
+// between; `beyond`: it is farther than what was tried, else nearer.
+TokenSampler::Guess TokenSampler::next_guess(Guess& known, const Guess& tried, bool beyond,
+                                             float width, float margin) {
+    if (beyond) {
+        known.low = std::max(known.low, tried.high - margin);
+    } else {
+        known.high = std::min(known.high, tried.low + margin);
+    }
+    if (!std::isinf(known.high) && known.low > 0) {
+        return known;
+    }
+    return beyond ? Guess{known.low, known.low + width}
+                  : Guess{std::max(0.0F, known.high - width), known.high};
+}
+
 // What top-p or typical-p keeps; chunk_mass_ is then its mass. Surprise less entropy is (mean
 // logit - logit) / temperature: typical tokens are near the mean.
 TokenSampler::Ring TokenSampler::nearest(Step step) {
@@ -280,10 +297,13 @@ TokenSampler::Ring TokenSampler::nearest(Step step) {
     const double share = typical ? settings_.typical_p : settings_.top_p;
     take_sample();
     Mean center = typical ? sampled_mean() : Mean{max_, 0};
-    double correction = 0;
+    const float margin = to_float(4 * FLT_EPSILON * std::max(1.0, std::abs(center.value)));
+    Guess bounds = guess(center, share);
+    Guess known;
+    float width = std::max(4 * (bounds.high - bounds.low), to_float(heat_ / 16));
     for (int i = 0;; ++i) {
         const bool last = i == kGuesses;
-        const Guess bounds = last ? Guess{} : guess(center, share + correction);
+        bounds = last ? Guess{} : bounds;
         aim(center.value, bounds);
         const double total = weigh(typical ? kAround : kBelow);
         const double exact = typical ? how_.max + moment_ / total : max_;
@@ -291,7 +311,8 @@ TokenSampler::Ring TokenSampler::nearest(Step step) {
         const double near = std::accumulate(chunk_near_.begin(), chunk_near_.end(), 0.0);
         const double left = share * total - near;
         const bool some = list_band(exact) > 0;
-        const bool between = left > 0 && left <= up_to(part_nearness_, part_masses_, kInfinity);
+        const bool beyond = left > up_to(part_nearness_, part_masses_, kInfinity);
+        const bool between = left > 0 && !beyond;
         if (some && (last || between)) {
             const Ring ring = settle(exact, left, bounds);
             const bool inside = (bounds.low == 0 || ring.radius >= bounds.low + shift) &&
@@ -300,11 +321,14 @@ TokenSampler::Ring TokenSampler::nearest(Step step) {
                 return ring;
             }
         }
-        center = {exact, 0};
-        correction = typical ? 0
-                             : sampled(sample_masses_, bounds.low) /
-                                       sampled(sample_masses_, kInfinity) -
-                                   near / total;
+        if (shift > margin) {  // the center was an estimate
+            center = {exact, 0};
+            bounds = guess(center, share);
+        } else if (!between) {
+            bounds = next_guess(known, bounds, beyond || !some, width, margin);
+            width *= 4;
+        }
+        bounds = {std::max(0.0F, bounds.low - margin), bounds.high + margin};
     }
 }
 

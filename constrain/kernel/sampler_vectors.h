@@ -34,8 +34,8 @@ inline constexpr std::size_t kChunkWords = kChunk / 32;
 inline constexpr float kLowestExponent = -87.0F;  // e^-87 = 1.6e-38 is still a normal float32
 
 struct ChunkMaxima {
-    float all = 0;      // greatest logit, NaN ignored
-    float allowed = 0;  // greatest allowed logit, or -inf
+    float allowed = 0;    // greatest allowed logit, or -inf; NaN ignored
+    float forbidden = 0;  // of the others
     bool has_nan = false;
     std::int32_t n_allowed = 0;
 };
@@ -72,12 +72,6 @@ enum Exponentials : std::size_t { kAlone, kWhole, kShared, kPaired, kSources };
 // the greatest value, and the ring; `moment` and the same of any ring.
 enum Extra : std::size_t { kNothing, kMoment, kBelow, kAround, kExtras };
 
-struct ChunkSides {
-    float allowed = 0;  // greatest allowed logit, or -inf
-    float forbidden = 0;
-    bool has_nan = false;
-};
-
 // Sums of weights e^(x - max), and of weights times x less the greatest of their side.
 struct ChunkMoments {
     float allowed = 0;
@@ -100,8 +94,6 @@ struct VectorLoops {
     ChunkMaxima (*maxima)(const float* logits, const std::uint32_t* words, float* lane_max);
     // `allowed` and `forbidden` alone; max is finite and at least every x.
     ChunkMass (*masses)(const float* logits, const std::uint32_t* words, float max);
-    // Maxima of both sides of the mask.
-    ChunkSides (*sides)(const float* logits, const std::uint32_t* words);
     // As `masses`, with the moments that entropies are made of. `shift` is how far the greatest
     // allowed logit is below max.
     ChunkMoments (*moments)(const float* logits, const std::uint32_t* words, float max,
