@@ -235,6 +235,8 @@ class TokenSampler {
     void aim(double center, const Guess& bounds);
     std::size_t list_band(double center);
     Ring settle(double center, double target, Guess bounds);
+    bool is_peaked(float least, double share);
+    bool nearest_listed(Step step, float least, double share, Ring& ring);
     static Guess next_guess(Guess& known, const Guess& tried, bool beyond, float width,
                             float margin);
     Ring nearest(Step step);

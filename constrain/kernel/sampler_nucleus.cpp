@@ -6,6 +6,9 @@
 // settled exactly. Where the sample was wrong, as where few tokens have all of the mass, what the
 // pass found tells on which side to look.
 //
+// Where the greatest logits of groups show that few tokens have the mass, as in most rows of a
+// model, these are listed instead.
+//
 // Dropped: bisection over all tokens (5 us a halving); a histogram of the sample (scattered
 // additions); weights kept in memory (they leave no room for the logits in the caches).
 #include "sampler.h"
@@ -27,6 +30,9 @@ constexpr double kCoarse = 0.03;  // of the mass is between the ends
 constexpr int kHalvings = 12;    // of the part of the sample between them
 constexpr float kReach = 44;     // log-weights where the search begins; e^-44 = 8e-20
 constexpr double kDoubt = 3;     // standard errors of the sample that guess() allows for
+constexpr double kPeak = 10;      // log-weights below the greatest that are listed
+constexpr std::size_t kFewGroups = 1024;  // with a token so near, if all is listed
+constexpr double kRestOfGroup = 4;       // times the greatest of a group
 constexpr int kGuesses = 8;  // then all tokens are listed
 
 float to_float(double value) {
@@ -290,11 +296,75 @@ TokenSampler::Guess TokenSampler::next_guess(Guess& known, const Guess& tried, b
                   : Guess{std::max(0.0F, known.high - width), known.high};
 }
 
+// Do the tokens of `least` or more seem to have the share of the mass, and are they few? By the
+// greatest of each group of 32: the others of a group weigh a few times that at most, as a rule.
+bool TokenSampler::is_peaked(float least, double share) {
+    how_ = {max_, to_float(1 / heat_), floor_};
+    std::size_t n_above = 0;
+    for (const float value : lane_max_) {
+        n_above += value >= least ? 1 : 0;
+    }
+    if (n_above > kFewGroups) {
+        return false;
+    }
+    double all = 0;
+    double above = 0;
+    for (std::size_t i = 0; i < lane_max_.size(); i += kChunk) {
+        all += vector_loops().weigh(&lane_max_[i], how_, masses_.data());
+        above += vector_loops().kept(&lane_max_[i], masses_.data(), least);
+    }
+    return above >= share * (above + kRestOfGroup * (all - above));
+}
+
+// What nearest() finds, from a list of the tokens of `least` or more; false: it is not all there.
+bool TokenSampler::nearest_listed(Step step, float least, double share, Ring& ring) {
+    const bool typical = step == Step::typical_p;
+    const double total = weigh(typical ? kMoment : kNothing);
+    const double center = typical ? how_.max + moment_ / total : max_;
+    list_above(least);
+    double sum = 0;
+    for (std::size_t first = 0; first < listed_.size(); first += kChunk) {
+        const std::size_t n = std::min(listed_.size() - first, kChunk);
+        std::fill(values_.begin(), values_.end(), -kInfinity);
+        for (std::size_t i = 0; i < n; ++i) {
+            values_[i] = listed_[first + i].value;
+        }
+        sum += vector_loops().weigh(values_.data(), how_, masses_.data());
+        for (std::size_t i = 0; i < n; ++i) {
+            Candidate& item = listed_[first + i];
+            item.order = -std::abs(item.value - center);
+            item.mass = masses_[i];
+        }
+    }
+    if (sum < share * total) {
+        return false;
+    }
+    scratch_ = listed_;
+    const Candidate end = prefix_end(scratch_, share * total);
+    ring = {center, -end.order, end.token_id};
+    if (center - ring.radius < least) {  // as near ones may be among the lesser
+        return false;
+    }
+    std::fill(chunk_mass_.begin(), chunk_mass_.end(), 0.0);
+    for (const Candidate& item : listed_) {
+        if (!before(end, item)) {
+            chunk_mass_[static_cast<std::size_t>(item.token_id) / kChunk] += item.mass;
+        }
+    }
+    band_ = listed_;
+    return true;
+}
+
 // What top-p or typical-p keeps; chunk_mass_ is then its mass. Surprise less entropy is (mean
 // logit - logit) / temperature: typical tokens are near the mean.
 TokenSampler::Ring TokenSampler::nearest(Step step) {
     const bool typical = step == Step::typical_p;
     const double share = typical ? settings_.typical_p : settings_.top_p;
+    const float least = to_float(max_ - kPeak * heat_);
+    Ring found;
+    if (is_peaked(least, share) && nearest_listed(step, least, share, found)) {
+        return found;
+    }
     take_sample();
     Mean center = typical ? sampled_mean() : Mean{max_, 0};
     const float margin = to_float(4 * FLT_EPSILON * std::max(1.0, std::abs(center.value)));
