@@ -174,6 +174,27 @@ def test_no_probability_is_above_1() -> None:
         assert sample.masked_logprob == pytest.approx(0, abs=3e-6)
 
 
+def test_a_typical_set_reaches_below_the_tokens_that_have_the_mass() -> None:
+    """One token of weight 1, 30 719 of e^-8 (10.3 in all), 10 240 of e^-10.5 (0.28).
+
+    The mean logit is -7.4, so the typical set of 0.9 has all of the second kind and some of the
+    third, which are nearer to it than the likeliest token.
+    """
+    logits = np.full(80 * 512, -8, np.float32)
+    logits[60 * 512 :] = -10.5
+    logits[0] = 0
+    kept = processors.typical_p(logits, 0.9)
+    assert kept[0] == -np.inf
+    assert np.isfinite(kept[1 : 60 * 512]).all()
+    assert 0 < np.isfinite(kept[60 * 512 :]).sum() < 10_240
+    vocabulary = Vocabulary([b"t%d" % i for i in range(len(logits))], [])
+    sampler = Sampler(Sampling(typical_p=0.9, seed=1), vocabulary)
+    for _ in range(20):
+        sample = sampler.sample(logits, pack(np.ones(len(logits), bool)))
+        expected = processors.log_softmax(kept)[sample.token_id]
+        assert sample.sampling_logprob == pytest.approx(expected, abs=1e-5)
+
+
 def test_what_xtc_leaves_is_weighed_anew_where_it_is_far_below() -> None:
     # XTC drops the first, e^80 times the second; of the others each is e^-8 of that.
     logits = np.full(N_VOCAB, -88.0)
