@@ -210,6 +210,20 @@ def test_names_of_other_keys_do_not_lengthen_the_way_to_the_end() -> None:
     assert took < 2.5
 
 
+def test_keys_of_a_vocabulary_that_lacks_a_byte_share_one_search() -> None:
+    """No token is the byte q alone: whether a text can end is a search over whole tokens."""
+    pairs = (bytes(t) for t in itertools.product(LETTERS, repeat=2))
+    tokens = with_end((*(t for t in TOKENS[:-1] if t != b"q"), *pairs))
+    schema = {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 3}
+    compiled = constrain.compile(constrain.json_schema(schema), vocabulary_of(tokens))
+    matcher = compiled.matcher()
+    started = time.process_time()
+    for text in (b'{"', b"ab", b"cq"):
+        matcher.accept_bytes(text)
+        assert matcher.mask()[tokens.index(b"qq")]
+    assert time.process_time() - started < 1.0
+
+
 def test_a_fresh_key_is_not_searched_through_all_escapes() -> None:
     """Names declared, classes of other keys, every escape: 2 s for one completion before."""
     schema = SchemaMaker(random.Random(46181)).document(3)

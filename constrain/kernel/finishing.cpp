@@ -111,7 +111,8 @@ ConfigId Compiled::without_text(ConfigId config) {
       one.push_back(t);
       t = machine_->forgotten(one)[0];
     }
-    t = machine_->with_any_name(t);
+    // Where whole tokens are searched, each text of a key would be a search of its own.
+    t = machine_->with_any_name(t, engine->complete);
     // Else a token that holds a whole member might be the only way on.
     if (engine->complete) t = machine_->without_names(t);
     changed |= !(t == before);

@@ -53,10 +53,11 @@ Thread Machine::with_name(const Thread& thread, uint32_t n_bytes) {
   return {kKeyBit | arena_.keys.intern(key), thread.cell};
 }
 
-// Any text will do for a new key, unless the object needs further other keys after it.
-Thread Machine::with_any_name(const Thread& thread) {
-  const bool is_free =
-      is_in_new_key(thread) && needs_no_other_key(arena_.cells[thread.cell], 1);
+// Any text will do for a new key, unless the object needs further other keys after it and it
+// `matters` then.
+Thread Machine::with_any_name(const Thread& thread, bool matters) {
+  if (!is_in_new_key(thread)) return thread;
+  const bool is_free = !matters || needs_no_other_key(arena_.cells[thread.cell], 1);
   return is_free ? with_name(thread, 1) : thread;
 }
 

@@ -90,7 +90,7 @@ class Machine {
   ByteSet likely_bytes(const Thread& thread, uint32_t left);
   // Without texts that the shortest completion does not depend on (key_names.cpp).
   Thread without_names(const Thread& thread);
-  Thread with_any_name(const Thread& thread);
+  Thread with_any_name(const Thread& thread, bool matters);
   bool is_in_new_key(const Thread& thread) const;
   Thread with_unlike_name(const Thread& thread, uint32_t n_bytes);
   Thread with_used(const Thread& thread, const std::vector<std::string>& names);

@@ -30,10 +30,10 @@ constexpr double kCoarse = 0.03;  // of the mass is between the ends
 constexpr int kHalvings = 12;    // of the part of the sample between them
 constexpr float kReach = 44;     // log-weights where the search begins; e^-44 = 8e-20
 constexpr double kDoubt = 3;     // standard errors of the sample that guess() allows for
-constexpr double kPeak = 10;      // log-weights below the greatest that are listed
+constexpr double kPeak = 10;             // log-weights below the greatest that are listed
 constexpr std::size_t kFewGroups = 1024;  // with a token so near, if all is listed
 constexpr double kRestOfGroup = 4;       // times the greatest of a group
-constexpr int kGuesses = 8;  // then all tokens are listed
+constexpr int kGuesses = 8;              // then all tokens are listed
 
 float to_float(double value) {
     return static_cast<float>(std::clamp<double>(value, -FLT_MAX, FLT_MAX));
